@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// kiln run: start a machine and stay with it to its end.
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "ctl/plan.h"
+#include "ctl/supervisor.h"
+#include "util/log.h"
+
+enum { RUN_OPTS_MAX = 32 };
+
+struct run_options {
+	struct plan *plan;
+	u64 mem_bytes;
+	u32 nr_cpus, boot;
+	bool disable_sandbox, dry_run;
+	char initrd[PATH_MAX], kernel[PATH_MAX];
+};
+
+static int run_add_params(void *opaque, const struct opt *opt, const char *value, struct err *e)
+{
+	struct run_options *options = opaque;
+	char *cmdline = options->plan->setup.boot.cmdline;
+	size_t used = strlen(cmdline);
+
+	(void)opt;
+	if (used + 1 + strlen(value) >= ARCH_CMDLINE_BYTES)
+		return err_set(e, -EINVAL, "params: the kernel command line is %zu bytes long (at most %d)",
+			       used + 1 + strlen(value), ARCH_CMDLINE_BYTES - 1);
+	snprintf(cmdline + used, ARCH_CMDLINE_BYTES - used, "%s%s", used ? " " : "", value);
+	return 0;
+}
+
+static int run_configure(void *opaque, const struct opt *opt, const char *value, struct err *e)
+{
+	struct run_options *options = opaque;
+
+	return plan_configure(options->plan, opt->cookie, value, e);
+}
+
+static const char *const boot_words[] = { "auto", "linux", "pvh", NULL };
+
+static const struct opt run_opts[] = {
+	{ .name = "mem", .letter = 'm', OPT_BYTES(struct run_options, mem_bytes, MIB(1), MIB(1), GIB(16384)),
+	  .arg = "SIZE", .def = "256", .help = HELP("guest memory: MiB, or with a suffix (512M, 2G)") },
+	{ .name = "cpus", .letter = 'c', OPT_U32(struct run_options, nr_cpus, 1, 4096), .arg = "N",
+	  .def = "1", .help = HELP("virtual CPUs") },
+	{ .name = "initrd", .letter = 'i', OPT_TEXT(struct run_options, initrd), .arg = "FILE",
+	  .help = HELP("initial RAM disk") },
+	{ .name = "params", .letter = 'p', OPT_CALL(run_add_params), .arg = "WORDS",
+	  .help = HELP("add to the kernel command line; may be repeated") },
+	{ .name = "boot", OPT_CHOICE(struct run_options, boot, boot_words), .arg = "HOW", .def = "auto",
+	  .help = HELP("entry of an ELF kernel") },
+	{ .name = "disable-sandbox", OPT_FLAG(struct run_options, disable_sandbox),
+	  .help = HELP("no namespaces, no filters: for debugging") },
+	{ .name = "dry-run", OPT_FLAG(struct run_options, dry_run),
+	  .help = HELP("check options and files, start nothing") },
+	{ .name = NULL },
+};
+
+/* The command's own options and one for each device class that has a shorthand. */
+static const struct opt *run_make_opts(void)
+{
+	static struct opt table[RUN_OPTS_MAX];
+	u32 nr = ARRAY_SIZE(run_opts) - 1;
+
+	memcpy(table, run_opts, sizeof(run_opts));
+	dev_class_for_each(p) {
+		if (!(*p)->shorthand || nr + 1 >= RUN_OPTS_MAX)
+			continue;
+		table[nr++] = (struct opt){ .name = (*p)->shorthand, OPT_CALL(run_configure),
+					    .cookie = *p, .arg = "OPTIONS", .help = (*p)->shorthand_help };
+	}
+	table[nr].name = NULL;
+	return table;
+}
+
+static int run_positional(void *opaque, const char *word, struct err *e)
+{
+	struct run_options *options = opaque;
+
+	if (options->kernel[0])
+		return err_set(e, -EINVAL, "one kernel is enough: '%s' and '%s'", options->kernel, word);
+	if (strlen(word) == 0 || strlen(word) >= sizeof(options->kernel))
+		return err_set(e, -EINVAL, "the kernel's path has %zu bytes (1 to %zu)", strlen(word),
+			       sizeof(options->kernel) - 1);
+	memcpy(options->kernel, word, strlen(word) + 1);
+	return 0;
+}
+
+static int run_fill_plan(struct run_options *options, struct plan *plan, struct err *e)
+{
+	struct vm_setup *setup = &plan->setup;
+
+	if (!options->kernel[0])
+		return err_set(e, -EINVAL, "no kernel given: kiln run [OPTIONS] KERNEL");
+	memcpy(plan->kernel_path, options->kernel, sizeof(plan->kernel_path));
+	memcpy(plan->initrd_path, options->initrd, sizeof(plan->initrd_path));
+	setup->mem_bytes = ALIGN_UP(options->mem_bytes, 4096);
+	setup->nr_cpus = options->nr_cpus;
+	setup->boot.protocol = (enum boot_protocol)options->boot;
+	setup->jailed = IS_ENABLED(CONFIG_JAIL) && !options->disable_sandbox;
+	return 0;
+}
+
+static int run_planned(const struct command *self, struct run_options *options, struct plan *plan)
+{
+	struct plan_err pe = { .kind = VM_END_INVALID };
+
+	if (run_fill_plan(options, plan, &pe.err) < 0)
+		return command_fail(self, &pe.err);
+	if (plan_open(plan, &pe) < 0) {
+		command_fail(self, &pe.err);
+		return (int)pe.kind;
+	}
+	if (options->dry_run)
+		return 0;
+	return supervisor_run(plan);
+}
+
+static int run_run(const struct command *self, int argc, char *const *argv)
+{
+	static struct run_options options; /* large, and there is one */
+	int code;
+
+	options.plan = plan_create();
+	if (!options.plan) {
+		log_err("out of memory");
+		return VM_END_FAILED;
+	}
+	snprintf(options.plan->setup.boot.cmdline, ARCH_CMDLINE_BYTES, "%s", arch_cmdline_base());
+	opt_defaults(run_opts, &options);
+	code = command_parse(self, &options, argc, argv, run_positional);
+	if (code == 0)
+		code = run_planned(self, &options, options.plan);
+	plan_destroy(options.plan);
+	return code;
+}
+
+static const struct command run_command = {
+	.name = "run",
+	.summary = "Start a machine and stay with it to its end",
+	.positional = "KERNEL",
+	.make_opts = run_make_opts,
+	.notes = "Exit codes:\n"
+		 "  0   the guest powered off, or the user ended it (Ctrl-a x)\n"
+		 "  32  the guest reset\n"
+		 "  33  the guest crashed: triple fault, or KVM could not go on\n"
+		 "  34  the guest's kernel panicked (pvpanic)\n"
+		 "  35  invalid options, or a kernel or initrd that cannot be started\n"
+		 "  36  watchdog\n"
+		 "  1   anything else of Kiln's own or of this host\n"
+		 "  128 + N  stopped by signal N\n",
+	.run = run_run,
+};
+COMMAND(run_command);

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// kiln: find the command, or tell what there is.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "jail/check.h"
+#include "util/build_info.h"
+#include "vm/vm.h"
+
+extern const struct command *const __start_kiln_commands[] __attribute__((weak));
+extern const struct command *const __stop_kiln_commands[] __attribute__((weak));
+
+static u32 nr_commands(void)
+{
+	return (u32)(__stop_kiln_commands - __start_kiln_commands);
+}
+
+static const struct command *command_find(const char *name)
+{
+	for (u32 i = 0; i < nr_commands(); i++)
+		if (strcmp(__start_kiln_commands[i]->name, name) == 0)
+			return __start_kiln_commands[i];
+	return NULL;
+}
+
+static const char *command_nth_name(const void *cookie, u32 i)
+{
+	(void)cookie;
+	return i < nr_commands() ? __start_kiln_commands[i]->name : NULL;
+}
+
+const struct opt *command_opts(const struct command *command)
+{
+	static const struct opt none[] = { { .name = NULL } };
+
+	if (command->make_opts)
+		return command->make_opts();
+	return command->opts ? command->opts : none;
+}
+
+int command_fail(const struct command *command, const struct err *e)
+{
+	fprintf(stderr, "kiln: %s: %s\n", command->name, e->text);
+	return VM_END_INVALID;
+}
+
+int command_parse(const struct command *command, void *options, int argc, char *const *argv,
+		  opt_positional_fn *positional)
+{
+	struct err e;
+
+	if (opt_parse_words(command_opts(command), options, argc, argv, positional, &e) < 0)
+		return command_fail(command, &e);
+	return 0;
+}
+
+void command_help(const struct command *command)
+{
+	const struct opt *opts = command_opts(command);
+
+	printf("Usage: kiln %s%s%s%s\n\n%s.\n", command->name, opts->name ? " [OPTIONS]" : "",
+	       command->positional ? " " : "", command->positional ? command->positional : "",
+	       command->summary);
+	if (opts->name) {
+		printf("\nOptions:\n");
+		opt_help(opts, stdout);
+	}
+	if (command->notes)
+		printf("\n%s", command->notes);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct command *const *left = a, *const *right = b;
+
+	return strcmp((*left)->name, (*right)->name);
+}
+
+static void help_all(FILE *out)
+{
+	const struct command *sorted[32];
+	u32 nr = MIN(nr_commands(), (u32)ARRAY_SIZE(sorted));
+
+	memcpy(sorted, __start_kiln_commands, nr * sizeof(sorted[0]));
+	qsort(sorted, nr, sizeof(sorted[0]), by_name);
+	fprintf(out, "Kiln %s: a virtual machine monitor for Linux/KVM.\n\n"
+		     "Usage: kiln COMMAND [OPTIONS] ...\n\nCommands:\n", build_version);
+	for (u32 i = 0; i < nr; i++)
+		fprintf(out, "  %-10s %s\n", sorted[i]->name, sorted[i]->summary);
+	fprintf(out, "\n`kiln help COMMAND` tells the options of one.\n");
+}
+
+static int unknown_command(const char *name)
+{
+	const char *nearest = word_nearest(name, command_nth_name, NULL);
+
+	if (nearest)
+		fprintf(stderr, "kiln: unknown command '%s': did you mean '%s'?\n", name, nearest);
+	else
+		fprintf(stderr, "kiln: unknown command '%s' (`kiln help` lists them)\n", name);
+	return VM_END_INVALID;
+}
+
+static int help_run(const struct command *self, int argc, char *const *argv)
+{
+	const struct command *command;
+
+	(void)self;
+	if (argc == 0) {
+		help_all(stdout);
+		return 0;
+	}
+	command = command_find(argv[0]);
+	if (!command)
+		return unknown_command(argv[0]);
+	command_help(command);
+	return 0;
+}
+
+static const struct command help_command = {
+	.name = "help",
+	.summary = "Tell the commands, or the options of one",
+	.positional = "[COMMAND]",
+	.run = help_run,
+};
+COMMAND(help_command);
+
+static bool wants_help(int argc, char *const *argv)
+{
+	for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return true;
+	return false;
+}
+
+/* A full disk or closed pipe behind standard output is a failure, not a success without output. */
+static int flush_output(int code)
+{
+	if (fflush(stdout) != 0 && code == 0) {
+		perror("kiln: standard output");
+		return VM_END_FAILED;
+	}
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *command;
+
+	if (argc < 2) {
+		help_all(stderr);
+		return VM_END_INVALID;
+	}
+	if (strcmp(argv[1], "@vm") == 0)
+		return vm_process_main();
+	if (IS_ENABLED(CONFIG_JAIL) && strcmp(argv[1], "@jail") == 0)
+		return jail_check_main();
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+		return flush_output(help_run(&help_command, 0, NULL));
+	if (strcmp(argv[1], "--version") == 0)
+		argv[1] += 2;
+	command = command_find(argv[1]);
+	if (!command)
+		return unknown_command(argv[1]);
+	if (command != &help_command && wants_help(argc - 2, argv + 2)) {
+		command_help(command);
+		return flush_output(0);
+	}
+	return flush_output(command->run(command, argc - 2, argv + 2));
+}

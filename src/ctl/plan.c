@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A machine as it was asked for.
+#include "ctl/plan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/fd.h"
+
+/* Return: 0, or -ENOSPC when a build holds more devices than a machine has room for. */
+static int plan_add_device(struct plan *plan, const struct dev_class *cls, u32 index)
+{
+	struct vm_setup *setup = &plan->setup;
+	struct vm_setup_device *device = &setup->devices[setup->nr_devices];
+
+	if (setup->nr_devices >= VM_DEVICES_MAX || setup->cfg_used + cls->cfg_bytes > VM_CFG_BYTES)
+		return -ENOSPC;
+	*device = (struct vm_setup_device){ .index = index, .cfg_offset = setup->cfg_used,
+					    .cfg_bytes = cls->cfg_bytes };
+	snprintf(device->name, sizeof(device->name), "%s", cls->name);
+	setup->cfg_used += (u32)ALIGN_UP(cls->cfg_bytes, _Alignof(max_align_t));
+	if (cls->opts)
+		opt_defaults(cls->opts, setup->cfg + device->cfg_offset);
+	if (cls->cfg_default)
+		cls->cfg_default(setup->cfg + device->cfg_offset, index);
+	setup->nr_devices++;
+	return 0;
+}
+
+struct plan *plan_create(void)
+{
+	struct plan *plan = calloc(1, sizeof(*plan));
+
+	if (!plan)
+		return NULL;
+	plan->kvm_fd = -1;
+	plan->setup.boot.kernel_fd = plan->setup.boot.initrd_fd = -1;
+	dev_class_for_each(p) {
+		for (u32 i = 0; i < (*p)->nr_instances; i++) {
+			if (plan_add_device(plan, *p, i) < 0)
+				abort(); /* a build with more devices than VM_DEVICES_MAX */
+		}
+	}
+	return plan;
+}
+
+static const struct dev_class *plan_class(const struct plan *plan, u32 i)
+{
+	return dev_class_find(plan->setup.devices[i].name);
+}
+
+void plan_destroy(struct plan *plan)
+{
+	if (!plan)
+		return;
+	for (u32 i = 0; i < plan->setup.nr_devices; i++) {
+		const struct dev_class *cls = plan_class(plan, i);
+
+		if (cls->cleanup)
+			cls->cleanup(plan_cfg(plan, i), plan->setup.devices[i].index);
+	}
+	fdset_close(&plan->fds);
+	fd_close(&plan->kvm_fd);
+	free(plan);
+}
+
+/* Open, and refuse what is not a regular file. */
+static int open_regular(const char *what, const char *path, u64 *size_bytes, struct err *e)
+{
+	/* O_NONBLOCK: a FIFO by mistake must not hang here before it is refused. */
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0)
+		return err_errno(e, -errno, "%s '%s'", what, path);
+	if (fstat(fd, &st) < 0)
+		return err_errno(e, -errno, "%s '%s'", what, path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, -EINVAL, "%s '%s' is %s, not a file", what, path,
+			       S_ISDIR(st.st_mode) ? "a directory" : "a device, pipe or socket");
+	if (st.st_size == 0)
+		return err_set(e, -EINVAL, "%s '%s' is empty", what, path);
+	*size_bytes = (u64)st.st_size;
+	return fd_take(&fd);
+}
+
+static int plan_open_file(struct plan *plan, const char *what, const char *path, int *index,
+			  u64 *size_bytes, struct err *e)
+{
+	cleanup_fd int fd = open_regular(what, path, size_bytes, e);
+
+	if (fd < 0)
+		return fd;
+	*index = fdset_put(&plan->fds, &fd);
+	return *index < 0 ? err_errno(e, *index, "%s '%s'", what, path) : 0;
+}
+
+static int plan_open_files(struct plan *plan, struct err *e)
+{
+	struct boot_source *boot = &plan->setup.boot;
+	int status = plan_open_file(plan, "kernel", plan->kernel_path, &boot->kernel_fd,
+				    &boot->kernel_bytes, e);
+
+	if (status == 0 && plan->initrd_path[0])
+		status = plan_open_file(plan, "initrd", plan->initrd_path, &boot->initrd_fd,
+					&boot->initrd_bytes, e);
+	if (status == 0 && boot->initrd_bytes > plan->setup.mem_bytes)
+		status = err_set(e, -EINVAL,
+				 "initrd '%s' has %llu MiB, the guest's memory %llu MiB: raise --mem",
+				 plan->initrd_path, (unsigned long long)(boot->initrd_bytes >> 20),
+				 (unsigned long long)(plan->setup.mem_bytes >> 20));
+	return status;
+}
+
+static int plan_open_devices(struct plan *plan, struct err *e)
+{
+	for (u32 i = 0; i < plan->setup.nr_devices; i++) {
+		const struct dev_class *cls = plan_class(plan, i);
+		u32 index = plan->setup.devices[i].index;
+
+		if (cls->open && cls->open(plan_cfg(plan, i), index, &plan->fds, e) < 0)
+			return err_prefix(e, "%s.%u", cls->name, index);
+	}
+	plan->setup.nr_fds = plan->fds.count;
+	return 0;
+}
+
+/* The group's name from /etc/group ("name:password:number:members"), or its number. */
+static void group_name(gid_t gid, char *name, size_t size)
+{
+	char line[256], *field[3], *rest;
+	FILE *file = fopen("/etc/group", "re");
+	u64 number;
+
+	snprintf(name, size, "%u", gid);
+	while (file && fgets(line, sizeof(line), file)) {
+		rest = line;
+		for (u32 i = 0; i < ARRAY_SIZE(field); i++)
+			field[i] = strsep(&rest, ":");
+		if (field[2] && opt_parse_u64(field[2], &number) == 0 && number == gid)
+			snprintf(name, size, "%s", field[0]);
+	}
+	if (file)
+		fclose(file);
+}
+
+int plan_open_kvm(struct err *e)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	struct stat st;
+	char group[64];
+
+	if (fd >= 0)
+		return fd;
+	if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
+		return err_errno(e, -errno,
+				 "open /dev/kvm (load kvm_intel or kvm_amd; is virtualization on in the firmware?)");
+	if (errno == EACCES && stat("/dev/kvm", &st) == 0) {
+		group_name(st.st_gid, group, sizeof(group));
+		return err_errno(e, -EACCES, "open /dev/kvm (it is for group %s: add this user to it)",
+				 group);
+	}
+	return err_errno(e, -errno, "open /dev/kvm");
+}
+
+static int plan_check_cpus(const struct plan *plan, struct err *e)
+{
+	u32 max = MIN(kvm_vcpus_max(plan->kvm_fd), arch_vcpus_max());
+
+	if (plan->setup.nr_cpus > max)
+		return err_set(e, -EINVAL, "cpus: %u are too many: this host runs 1 to %u in a machine",
+			       plan->setup.nr_cpus, max);
+	return 0;
+}
+
+/* Words and files first, so that a mistake in them is told even where there is no KVM. */
+int plan_open(struct plan *plan, struct plan_err *pe)
+{
+	int status = plan_open_files(plan, &pe->err);
+
+	pe->kind = VM_END_INVALID;
+	if (status == 0)
+		status = plan_open_devices(plan, &pe->err);
+	if (status < 0)
+		return status;
+	plan->kvm_fd = plan_open_kvm(&pe->err);
+	if (plan->kvm_fd < 0) {
+		pe->kind = VM_END_FAILED;
+		return plan->kvm_fd;
+	}
+	return plan_check_cpus(plan, &pe->err);
+}
+
+static int configure_instance(struct plan *plan, u32 i, const struct dev_class *cls,
+			      const void *cfg, struct err *e)
+{
+	if (plan->shorthand_uses[i]++ > 0)
+		return err_set(e, -EINVAL, "%s %u is configured twice", cls->shorthand,
+			       plan->setup.devices[i].index + 1);
+	memcpy(plan_cfg(plan, i), cfg, cls->cfg_bytes);
+	return 0;
+}
+
+int plan_configure(struct plan *plan, const struct dev_class *cls, const char *text, struct err *e)
+{
+	_Alignas(max_align_t) u8 cfg[8192] = { 0 };
+	u32 wanted = UINT32_MAX;
+
+	if (cls->cfg_bytes > sizeof(cfg))
+		return err_set(e, -EINVAL, "%s: configuration too large", cls->name);
+	opt_defaults(cls->opts, cfg);
+	if (opt_parse_pairs(cls->opts, cfg, text, e) < 0)
+		return err_prefix(e, "%s", cls->shorthand);
+	if (cls->cfg_instance)
+		wanted = cls->cfg_instance(cfg);
+	for (u32 i = 0; i < plan->setup.nr_devices; i++) {
+		if (plan_class(plan, i) != cls)
+			continue;
+		if (wanted == UINT32_MAX ? plan->shorthand_uses[i] == 0 :
+					   plan->setup.devices[i].index == wanted)
+			return configure_instance(plan, i, cls, cfg, e);
+	}
+	return err_set(e, -EINVAL, "%s: there are only %u of them", cls->shorthand, cls->nr_instances);
+}

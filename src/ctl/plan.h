@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A machine as it was asked for: options become a setup for the vm process and opened descriptors.
+#pragma once
+
+#include <limits.h>
+
+#include "util/err.h"
+#include "util/fdset.h"
+#include "vm/channel.h"
+
+/*
+ * What goes wrong with a machine before it runs: `kind` decides the exit code.
+ * VM_END_INVALID: the words or files given; VM_END_FAILED: this host.
+ */
+struct plan_err {
+	struct err err;
+	enum vm_end kind;
+};
+
+/* Owner: the supervisor. Large; allocate it. */
+struct plan {
+	char kernel_path[PATH_MAX], initrd_path[PATH_MAX];
+	bool disable_sandbox;
+	u32 shorthand_uses[VM_DEVICES_MAX]; /* by device: how many times an option configured it */
+	int kvm_fd;
+	struct fdset fds;
+	struct vm_setup setup;
+};
+
+/* plan_create - every device instance of this build with its default configuration. NULL: no memory. */
+struct plan *plan_create(void);
+
+/* plan_destroy - close what was opened, remove what was made in the file system; NULL is accepted. */
+void plan_destroy(struct plan *plan);
+
+/*
+ * plan_configure - options `text` for the next unconfigured instance of `cls`, or for the one the
+ * options name. Return: 0 or -EINVAL with words.
+ */
+int plan_configure(struct plan *plan, const struct dev_class *cls, const char *text, struct err *e);
+
+/* plan_open - open /dev/kvm, kernel, initrd and what the devices name, and check limits against
+ * this host. Return: 0 or -errno with words. Context: supervisor. */
+int plan_open(struct plan *plan, struct plan_err *pe);
+
+/* plan_open_kvm - open /dev/kvm. Return: descriptor, or -errno with words that name the way out. */
+int plan_open_kvm(struct err *e);
+
+/* plan_cfg - the configuration of device `i` of the setup. */
+static inline void *plan_cfg(struct plan *plan, u32 i)
+{
+	return plan->setup.cfg + plan->setup.devices[i].cfg_offset;
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The user's terminal.
+#include "ctl/terminal.h"
+
+#include <signal.h>
+#include <termios.h>
+#include <unistd.h>
+
+enum { CTRL_A = 0x01 };
+
+const char terminal_help[] = "\r\nCtrl-a x  end the machine\r\n"
+			     "Ctrl-a c  send a break to the console\r\n"
+			     "Ctrl-a a  send a Ctrl-a\r\n"
+			     "Ctrl-a h  this help\r\n";
+
+/* One terminal for one process: a signal handler has no other way to find it. */
+static struct {
+	struct termios before;
+	volatile sig_atomic_t raw;
+} terminal;
+
+void terminal_restore(void)
+{
+	if (terminal.raw)
+		tcsetattr(STDIN_FILENO, TCSANOW, &terminal.before);
+	terminal.raw = 0;
+}
+
+/* A crash of the supervisor itself: give the terminal back, then die of the same signal. */
+static void restore_and_die(int signal_number)
+{
+	terminal_restore();
+	raise(signal_number); /* SA_RESETHAND put the default action back */
+}
+
+static void restore_on_crash(void)
+{
+	static const int crashes[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP };
+	struct sigaction action = { .sa_handler = restore_and_die, .sa_flags = (int)SA_RESETHAND };
+
+	for (u32 i = 0; i < sizeof(crashes) / sizeof(crashes[0]); i++)
+		sigaction(crashes[i], &action, NULL);
+}
+
+bool terminal_raw(void)
+{
+	struct termios raw;
+
+	if (tcgetattr(STDIN_FILENO, &terminal.before) < 0)
+		return false;
+	raw = terminal.before;
+	cfmakeraw(&raw);
+	raw.c_oflag |= OPOST | ONLCR; /* our own messages still start at the left edge */
+	terminal.raw = 1;
+	restore_on_crash();
+	if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) < 0)
+		terminal.raw = 0;
+	return terminal.raw;
+}
+
+enum terminal_key terminal_key(struct terminal_keys *keys, u8 *byte)
+{
+	if (!keys->escaped) {
+		keys->escaped = *byte == CTRL_A;
+		return keys->escaped ? TERMINAL_KEY_NONE : TERMINAL_KEY_BYTE;
+	}
+	keys->escaped = false;
+	switch (*byte) {
+	case 'x':
+		return TERMINAL_KEY_QUIT;
+	case 'c':
+		return TERMINAL_KEY_BREAK;
+	case 'a':
+	case CTRL_A:
+		*byte = CTRL_A;
+		return TERMINAL_KEY_BYTE;
+	default:
+		return TERMINAL_KEY_HELP;
+	}
+}

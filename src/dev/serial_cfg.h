@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Where a device's bytes go on the host: options that serial ports and debug consoles share.
+#pragma once
+
+#include <sys/un.h>
+
+#include "dev/dev_class.h"
+#include "dev/stream.h"
+#include "util/opt.h"
+
+enum { SERIAL_PATH_BYTES = 1024 };
+
+enum serial_type {
+	SERIAL_SINK, /* output is dropped */
+	SERIAL_STDOUT, /* the standard output of whoever started Kiln */
+	SERIAL_FILE, /* appended to a file, or written to a FIFO or terminal */
+	SERIAL_UNIX, /* both directions, with one client at a time of a socket that listens at `path` */
+};
+
+/* Plain data: the supervisor fills it, serial_cfg_open completes it, the vm process reads it. */
+struct serial_cfg {
+	u32 type; /* enum serial_type */
+	u32 num; /* the port the user named, from 1; 0 for the next free one */
+	bool as_stdout, as_sink; /* the bare words, until serial_cfg_open makes a type of them */
+	bool wants_stdin; /* the supervisor hands standard input over through in_fd_index */
+	bool console; /* the kernel's console: the first port is it anyway */
+	int in_fd_index, out_fd_index, listen_fd_index; /* into the fdset; -1 for none */
+	u64 socket_dev, socket_ino; /* which socket serial_cfg_cleanup may remove; 0 for none */
+	char path[SERIAL_PATH_BYTES];
+};
+
+/* Options of serial ports (stdout, sink, file=, unix=, type=, path=, num=, stdin, console). */
+extern const struct opt serial_opts[];
+
+/* Options of a console without input: stdout, sink, file=. */
+extern const struct opt serial_output_opts[];
+
+/* serial_cfg_instance - dev_class.cfg_instance: num - 1, or UINT32_MAX for the next free port. */
+u32 serial_cfg_instance(const void *cfg);
+
+/*
+ * serial_cfg_open - dev_class.open: check that the options make sense together and open what they
+ * name. in_fd_index stays -1: where wants_stdin is set, the supervisor fills it.
+ * Return: 0 or -errno with words. Context: supervisor.
+ */
+int serial_cfg_open(void *cfg, u32 index, struct fdset *fds, struct err *e);
+
+/* serial_cfg_cleanup - dev_class.cleanup: remove the socket if it is still the one we made. */
+void serial_cfg_cleanup(const void *cfg, u32 index);
+
+/* serial_cfg_take - the descriptors that the vm process was handed. Context: vm main. */
+struct stream_fds serial_cfg_take(const struct serial_cfg *cfg, struct fdset *fds);

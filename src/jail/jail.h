@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Leave everything behind: the stages by which a process of Kiln confines itself.
+#pragma once
+
+#include "util/err.h"
+#include "util/types.h"
+
+/* Who jailed processes become when root started Kiln: nobody's number everywhere. */
+enum { JAIL_UID = 65534, JAIL_GID = 65534 };
+
+/*
+ * jail_enter - run all stages but seccomp, in order: namespaces, root, limits, user and
+ * capabilities, no_new_privs. Afterwards the process has no path, no network, no capability and
+ * its open descriptors. Return: 0 or -errno with words that name the stage.
+ * Context: the first thread of a process made by spawn_process with `jailed`.
+ */
+int jail_enter(struct err *e);

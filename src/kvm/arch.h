@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What every architecture supplies: memory layout, boot, vCPU and interrupt set-up. Implemented in arch/<name>/.
+#pragma once
+
+#include "dev/dev_class.h"
+#include "kvm/kvm.h"
+#include "mem/guest_mem.h"
+#include "util/err.h"
+#include "util/types.h"
+
+enum { ARCH_CMDLINE_BYTES = 4096 }; /* with the NUL: the longest command line Kiln holds */
+
+enum boot_protocol {
+	BOOT_AUTO, /* by what the file says of itself */
+	BOOT_LINUX, /* x86_64: the 64-bit entry of the Linux boot protocol */
+	BOOT_PVH, /* x86_64: the ELF note's 32-bit entry */
+};
+
+/* What to boot. Every byte behind the descriptors is hostile. */
+struct boot_source {
+	int kernel_fd, initrd_fd; /* borrowed, regular files; initrd_fd -1 for none */
+	u64 kernel_bytes, initrd_bytes; /* sizes as the supervisor saw them */
+	enum boot_protocol protocol;
+	char cmdline[ARCH_CMDLINE_BYTES];
+};
+
+/* Where the first vCPU begins. */
+struct boot_entry {
+	enum boot_protocol protocol; /* never BOOT_AUTO */
+	gpa_t entry_gpa;
+	gpa_t info_gpa; /* zero page or start info; what the entry expects in its register */
+};
+
+/* The machine as the tables describe it. */
+struct arch_machine {
+	struct gmem *mem;
+	u32 nr_cpus;
+};
+
+/*
+ * arch_mem_layout - the RAM ranges for `mem_bytes` of guest memory. Return: how many (at most
+ * GMEM_REGIONS_MAX), or -EINVAL with words (too small, larger than the address space).
+ */
+int arch_mem_layout(u64 mem_bytes, struct gmem_range *ranges, struct err *e);
+
+/*
+ * arch_boot_load - put kernel, initrd, command line and boot information into guest memory.
+ * Return: 0 or -errno with words that name the file's fault. Context: vm main, jailed.
+ */
+int arch_boot_load(const struct arch_machine *machine, const struct boot_source *source,
+		   struct boot_entry *entry, struct err *e);
+
+/* arch_tables_write - firmware tables (ACPI, MP table) for the machine. Return: 0 or -errno. */
+int arch_tables_write(const struct arch_machine *machine, struct err *e);
+
+/* arch_ram_layout - how RAM lies about 4 GiB, for firmware devices. */
+struct dev_ram_layout arch_ram_layout(const struct gmem *mem);
+
+/* arch_vcpus_max - the most vCPUs the machine's tables can name. */
+u32 arch_vcpus_max(void);
+
+/* arch_cmdline_base - the words that every kernel command line starts with ("console=ttyS0 ..."). */
+const char *arch_cmdline_base(void);
+
+/* arch_irqchip_create - in-kernel interrupt controllers and timers, before any vCPU. */
+int arch_irqchip_create(struct kvm_vm *vm, struct err *e);
+
+/* arch_vcpu_setup - CPUID, MSRs and registers of vCPU `cpu->index`; the first one starts at `entry`. */
+int arch_vcpu_setup(struct kvm_vm *vm, struct kvm_vcpu *cpu, const struct arch_machine *machine,
+		    const struct boot_entry *entry, struct err *e);
+
+/* arch_vcpu_pc - the guest address of the instruction a stopped vCPU is at, 0 if KVM does not tell. */
+u64 arch_vcpu_pc(struct kvm_vcpu *cpu);
+
+/*
+ * The code of `kiln doctor`'s guest, for address 0: count down, then leave by a port or memory
+ * access. arch_probe_start - point a vCPU at its beginning, with `loops` turns to count.
+ */
+extern const u8 arch_probe_code[];
+extern const u32 arch_probe_code_bytes;
+int arch_probe_start(struct kvm_vcpu *cpu, u64 loops, struct err *e);
+
+/* A capability of KVM that the machine cannot do without, or would like. */
+struct arch_capability {
+	u32 number;
+	bool needed;
+	const char *name;
+};
+
+/* arch_capabilities - what `kiln doctor` looks for. Ends with a NULL name. */
+extern const struct arch_capability arch_capabilities[];

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Guest RAM.
+#include "mem/guest_mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "util/checked.h"
+#include "util/fd.h"
+
+static int gmem_map_region(struct gmem *mem, const struct gmem_range *range, u64 fd_offset,
+			   struct err *e)
+{
+	struct gmem_region *region = &mem->regions[mem->nr_regions];
+	void *host = mmap(NULL, range->size_bytes, PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_NORESERVE, mem->memfd, (off_t)fd_offset);
+
+	if (host == MAP_FAILED)
+		return err_errno(e, -errno, "map %llu MiB of guest memory",
+				 (unsigned long long)(range->size_bytes >> 20));
+	/* A crash of ours must not write the guest's memory to the host's disk. */
+	madvise(host, range->size_bytes, MADV_DONTDUMP);
+	*region = (struct gmem_region){
+		.base_gpa = range->base_gpa,
+		.size_bytes = range->size_bytes,
+		.fd_offset = fd_offset,
+		.host = host,
+	};
+	mem->nr_regions++;
+	return 0;
+}
+
+static int gmem_make_memfd(u64 size_bytes, struct err *e)
+{
+	cleanup_fd int fd = memfd_create("kiln-guest", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return err_errno(e, -errno, "create the memory file of the guest");
+	if (ftruncate(fd, (off_t)size_bytes) < 0)
+		return err_errno(e, -errno, "give the guest %llu MiB of memory",
+				 (unsigned long long)(size_bytes >> 20));
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return err_errno(e, -errno, "seal the memory file of the guest");
+	return fd_take(&fd);
+}
+
+int gmem_create(struct gmem *mem, const struct gmem_range *ranges, u32 nr, struct err *e)
+{
+	u64 total = 0, offset = 0;
+	int status;
+
+	*mem = (struct gmem){ .memfd = -1 };
+	if (nr == 0 || nr > GMEM_REGIONS_MAX)
+		return err_set(e, -EINVAL, "%u memory regions: 1 to %d are possible", nr,
+			       GMEM_REGIONS_MAX);
+	for (u32 i = 0; i < nr; i++)
+		total += ranges[i].size_bytes;
+	mem->memfd = gmem_make_memfd(total, e);
+	if (mem->memfd < 0)
+		return mem->memfd;
+	for (u32 i = 0; i < nr; i++) {
+		status = gmem_map_region(mem, &ranges[i], offset, e);
+		if (status < 0) {
+			gmem_destroy(mem);
+			return status;
+		}
+		offset += ranges[i].size_bytes;
+	}
+	return 0;
+}
+
+void gmem_destroy(struct gmem *mem)
+{
+	for (u32 i = 0; i < mem->nr_regions; i++)
+		munmap(mem->regions[i].host, mem->regions[i].size_bytes);
+	mem->nr_regions = 0;
+	fd_close(&mem->memfd);
+}
+
+u64 gmem_size(const struct gmem *mem)
+{
+	u64 total = 0;
+
+	for (u32 i = 0; i < mem->nr_regions; i++)
+		total += mem->regions[i].size_bytes;
+	return total;
+}
+
+void *gmem_ptr(const struct gmem *mem, gpa_t gpa, u64 len)
+{
+	if (len == 0)
+		return NULL;
+	for (u32 i = 0; i < mem->nr_regions; i++) {
+		const struct gmem_region *region = &mem->regions[i];
+		u64 offset;
+
+		if (checked_sub(gpa, region->base_gpa, &offset) &&
+		    range_fits(offset, len, region->size_bytes))
+			return region->host + offset;
+	}
+	return NULL;
+}
+
+int gmem_write(const struct gmem *mem, gpa_t gpa, const void *src, u64 len)
+{
+	void *host = gmem_ptr(mem, gpa, len);
+
+	if (!host)
+		return -EFAULT;
+	memcpy(host, src, len);
+	return 0;
+}
+
+int gmem_read(const struct gmem *mem, gpa_t gpa, void *dst, u64 len)
+{
+	const void *host = gmem_ptr(mem, gpa, len);
+
+	if (!host)
+		return -EFAULT;
+	memcpy(dst, host, len);
+	return 0;
+}
+
+int gmem_load(const struct gmem *mem, gpa_t gpa, int fd, u64 offset, u64 len)
+{
+	void *host = gmem_ptr(mem, gpa, len);
+
+	return host ? fd_pread_all(fd, host, len, offset) : -EFAULT;
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What supervisor and vm process say to each other.
+#include "vm/channel.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+int channel_send(int fd, enum vm_message_type type, s32 code, const char *text)
+{
+	struct vm_message message = { .type = type, .code = code };
+	ssize_t sent;
+
+	if (text)
+		snprintf(message.text, sizeof(message.text), "%s", text);
+	do {
+		sent = send(fd, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT);
+	} while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : 0;
+}
+
+int channel_receive(int fd, struct vm_message *message, int flags)
+{
+	ssize_t got;
+
+	do {
+		got = recv(fd, message, sizeof(*message), flags);
+	} while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return errno == ECONNRESET ? 0 : -errno;
+	if (got == 0)
+		return 0;
+	if (got != (ssize_t)sizeof(*message))
+		return -EPROTO;
+	message->text[sizeof(message->text) - 1] = '\0';
+	return 1;
+}

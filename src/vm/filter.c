@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Seccomp for the vm process's threads, and the report of a refused call.
+#include <errno.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "jail/policy.h"
+#include "util/log.h"
+#include "vm/vm.h"
+
+/* Which policy the thread is under: for the report. */
+static _Thread_local const char *thread_policy;
+
+int vm_filter(const struct vm *vm, const char *name, struct err *e)
+{
+	const struct policy *policy;
+
+	if (!IS_ENABLED(CONFIG_SECCOMP) || !vm->setup->jailed)
+		return 0;
+	policy = policy_find(name);
+	if (!policy)
+		return err_set(e, -ENOENT, "there is no policy '%s' in this binary", name);
+	thread_policy = name;
+	return policy_install(policy, e);
+}
+
+/*
+ * SIGSYS: tell the supervisor, then make another call that no policy allows. SIGSYS is blocked
+ * here, and the kernel kills a process that raises a blocked SIGSYS (signal delivery is forced).
+ */
+static void denied_handler(int signal_number, siginfo_t *info, void *context)
+{
+	(void)signal_number;
+	(void)context;
+	channel_send(VM_FD_CHANNEL, VM_MESSAGE_DENIED, info->si_syscall, thread_policy);
+	for (;;)
+		syscall(SYS_ptrace, -1, 0, 0, 0);
+}
+
+void vm_filter_report_setup(void)
+{
+	struct sigaction action = { .sa_sigaction = denied_handler, .sa_flags = SA_SIGINFO };
+
+	if (IS_ENABLED(CONFIG_SECCOMP_REPORT))
+		sigaction(SIGSYS, &action, NULL);
+}

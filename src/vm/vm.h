@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The vm process: one machine, from its setup to its end.
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "dev/dev_class.h"
+#include "evl/evl.h"
+#include "kvm/arch.h"
+#include "kvm/run.h"
+#include "mem/guest_mem.h"
+#include "vm/channel.h"
+
+struct vm;
+
+enum { VM_IRQ_LINES = 24 }; /* the I/O APIC's pins */
+
+/* Owner: its thread; `cpu` is read by vm_end. */
+struct vm_cpu {
+	struct vm *vm;
+	struct kvm_vcpu cpu;
+	pthread_t thread;
+	bool started;
+};
+
+/*
+ * Owner: the main thread. vCPU threads read what was set up before they began, and call vm_end
+ * and the device host's verbs.
+ */
+struct vm {
+	const struct vm_setup *setup;
+	struct evl evl;
+	struct gmem mem;
+	struct kvm_vm kvm;
+	struct bus pio, mmio;
+	struct dev_host host;
+	struct dev *devices[VM_DEVICES_MAX];
+	u32 nr_devices, nr_cpus;
+	struct vm_cpu *cpus;
+
+	pthread_mutex_t irq_lock; /* guards irq_levels and the order in which KVM hears of them */
+	u32 irq_levels[VM_IRQ_LINES]; /* for each line, a bit for each device that asserts it */
+
+	/* Threads wait here until every filter is in place; guards nothing else. */
+	pthread_barrier_t filtered;
+
+	atomic_bool ending;
+	enum vm_end end; /* written once, by whoever set `ending`, before end_event */
+	char end_text[256];
+	int end_event; /* eventfd: wakes the main thread */
+	struct evl_source end_source, channel_source;
+};
+
+/* vm_process_main - the vm process from its first message to its exit code. Context: fresh process. */
+int vm_process_main(void);
+
+/*
+ * vm_end - end the machine: the first caller's reason counts. Every vCPU stops before its guest's
+ * next instruction. Context: any thread; returns at once.
+ */
+void vm_end(struct vm *vm, enum vm_end end, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* vm_host_init - the verbs that devices call (src/vm/host.c). Context: vm main. */
+void vm_host_init(struct vm *vm);
+
+/*
+ * vm_cpus_create, vm_cpus_start, vm_cpus_stop - vCPUs set up; their threads filtered and waiting
+ * at the barrier; their threads ended and joined. Return: 0 or -errno with words. Context: vm main.
+ */
+int vm_cpus_create(struct vm *vm, const struct boot_entry *entry, struct err *e);
+int vm_cpus_start(struct vm *vm, struct err *e);
+void vm_cpus_stop(struct vm *vm);
+void vm_cpus_destroy(struct vm *vm);
+
+/* vm_filter - confine the calling thread to a baked policy, if this machine is jailed. */
+int vm_filter(const struct vm *vm, const char *policy, struct err *e);
+
+/* vm_filter_report_setup - name refused calls to the supervisor (CONFIG_SECCOMP_REPORT). */
+void vm_filter_report_setup(void);
