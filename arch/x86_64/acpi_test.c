@@ -53,7 +53,7 @@ static int setup(void **state)
 
 	memset(&f, 0, sizeof(f));
 	set_ssdt_size(HEADER_BYTES + 4);
-	assert_int_equal(gmem_create(&f.mem, &range, 1, &f.err), 0);
+	assert_int_equal(gmem_create(&f.mem, GMEM_PRIVATE, &range, 1, &f.err), 0);
 	f.machine = (struct arch_machine){ .mem = &f.mem, .nr_cpus = 2 };
 	*state = &f;
 	return 0;

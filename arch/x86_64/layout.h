@@ -17,6 +17,7 @@
 #define LAYOUT_EBDA_END 0xa0000
 #define LAYOUT_TABLES_GPA 0xe0000 /* RSDP first, then the ACPI tables */
 #define LAYOUT_MPTABLE_GPA 0xf0000 /* MP floating pointer, then the MP table: the EBDA holds 40 CPUs */
+#define LAYOUT_RESET_VECTOR_GPA 0xffff0 /* F000:FFF0, where a restart through the BIOS goes */
 #define LAYOUT_TABLES_END 0x100000
 #define LAYOUT_HIGH_RAM_GPA 0x100000 /* kernels are loaded from here up */
 

@@ -101,7 +101,7 @@ struct mp_table {
 	u32 entry_bytes, nr_entries;
 };
 
-_Static_assert(LAYOUT_MPTABLE_GPA + sizeof(struct mp_table) <= LAYOUT_TABLES_END, "MP table");
+_Static_assert(LAYOUT_MPTABLE_GPA + sizeof(struct mp_table) <= LAYOUT_RESET_VECTOR_GPA, "MP table");
 
 static void mptable_add(struct mp_table *table, const void *entry, u32 len)
 {

@@ -27,7 +27,7 @@ static int setup(void **state)
 	struct gmem_range range = { 0, MIB(2) };
 
 	memset(&f, 0, sizeof(f));
-	assert_int_equal(gmem_create(&f.mem, &range, 1, &f.err), 0);
+	assert_int_equal(gmem_create(&f.mem, GMEM_PRIVATE, &range, 1, &f.err), 0);
 	f.machine.mem = &f.mem;
 	*state = &f;
 	return 0;

@@ -44,7 +44,7 @@ static int probe_create(struct probe *probe, int kvm_fd, struct err *e)
 			      kvm_vm_create(&probe->vm, fd, e);
 
 	if (status == 0)
-		status = gmem_create(&probe->mem, &range, 1, e);
+		status = gmem_create(&probe->mem, GMEM_PRIVATE, &range, 1, e);
 	if (status == 0)
 		status = kvm_vm_map_memory(&probe->vm, &probe->mem, e);
 	if (status == 0)

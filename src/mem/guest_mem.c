@@ -11,18 +11,45 @@
 #include "util/checked.h"
 #include "util/fd.h"
 
+enum { GMEM_HUGE_BYTES = 2 << 20 };
+
+/*
+ * Reserve addresses such that host and guest agree modulo 2 MiB: only then can one entry of the
+ * nested page table cover a huge page. Return: the place, or MAP_FAILED.
+ */
+static void *gmem_reserve(const struct gmem_range *range)
+{
+	u64 slack = GMEM_HUGE_BYTES, skip;
+	u8 *area = mmap(NULL, range->size_bytes + slack, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (area == MAP_FAILED)
+		return MAP_FAILED;
+	skip = (range->base_gpa - (u64)(uintptr_t)area) & (GMEM_HUGE_BYTES - 1);
+	if (skip > 0)
+		munmap(area, skip);
+	if (slack > skip)
+		munmap(area + skip + range->size_bytes, slack - skip);
+	return area + skip;
+}
+
 static int gmem_map_region(struct gmem *mem, const struct gmem_range *range, u64 fd_offset,
 			   struct err *e)
 {
 	struct gmem_region *region = &mem->regions[mem->nr_regions];
-	void *host = mmap(NULL, range->size_bytes, PROT_READ | PROT_WRITE,
-			  MAP_SHARED | MAP_NORESERVE, mem->memfd, (off_t)fd_offset);
+	int sharing = mem->memfd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+	void *place = gmem_reserve(range);
+	void *host = place == MAP_FAILED ?
+			     MAP_FAILED :
+			     mmap(place, range->size_bytes, PROT_READ | PROT_WRITE,
+				  sharing | MAP_FIXED | MAP_NORESERVE, mem->memfd, (off_t)fd_offset);
 
 	if (host == MAP_FAILED)
 		return err_errno(e, -errno, "map %llu MiB of guest memory",
 				 (unsigned long long)(range->size_bytes >> 20));
 	/* A crash of ours must not write the guest's memory to the host's disk. */
 	madvise(host, range->size_bytes, MADV_DONTDUMP);
+	madvise(host, range->size_bytes, MADV_HUGEPAGE);
 	*region = (struct gmem_region){
 		.base_gpa = range->base_gpa,
 		.size_bytes = range->size_bytes,
@@ -47,7 +74,8 @@ static int gmem_make_memfd(u64 size_bytes, struct err *e)
 	return fd_take(&fd);
 }
 
-int gmem_create(struct gmem *mem, const struct gmem_range *ranges, u32 nr, struct err *e)
+int gmem_create(struct gmem *mem, enum gmem_backing backing, const struct gmem_range *ranges, u32 nr,
+		struct err *e)
 {
 	u64 total = 0, offset = 0;
 	int status;
@@ -58,9 +86,11 @@ int gmem_create(struct gmem *mem, const struct gmem_range *ranges, u32 nr, struc
 			       GMEM_REGIONS_MAX);
 	for (u32 i = 0; i < nr; i++)
 		total += ranges[i].size_bytes;
-	mem->memfd = gmem_make_memfd(total, e);
-	if (mem->memfd < 0)
-		return mem->memfd;
+	if (backing == GMEM_SHARED) {
+		mem->memfd = gmem_make_memfd(total, e);
+		if (mem->memfd < 0)
+			return mem->memfd;
+	}
 	for (u32 i = 0; i < nr; i++) {
 		status = gmem_map_region(mem, &ranges[i], offset, e);
 		if (status < 0) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Guest RAM: regions of one sealed memfd, and the only way from a guest address to a pointer.
+// Guest RAM: private or shared regions, and the only way from a guest address to a pointer.
 #pragma once
 
 #include "util/err.h"
@@ -7,7 +7,7 @@
 
 enum { GMEM_REGIONS_MAX = 8 };
 
-/* [base_gpa, base_gpa + size_bytes) is mapped at `host`, from `fd_offset` of the memfd on. */
+/* [base_gpa, base_gpa + size_bytes) is mapped at `host`; shared: from `fd_offset` of the memfd on. */
 struct gmem_region {
 	gpa_t base_gpa;
 	u64 size_bytes, fd_offset;
@@ -15,7 +15,7 @@ struct gmem_region {
 };
 
 struct gmem {
-	int memfd;
+	int memfd; /* -1 for private memory */
 	u32 nr_regions;
 	struct gmem_region regions[GMEM_REGIONS_MAX];
 };
@@ -26,11 +26,22 @@ struct gmem_range {
 	u64 size_bytes;
 };
 
+enum gmem_backing {
+	/*
+	 * Anonymous memory for a machine whose devices all live in one process. Transparent huge
+	 * pages serve it, which spares a boot tens of thousands of page faults.
+	 */
+	GMEM_PRIVATE,
+	/* A memfd, sealed against shrinking and growing, that other processes can map too. */
+	GMEM_SHARED,
+};
+
 /*
  * gmem_create - allocate RAM for `nr` page-aligned ranges in rising order that do not overlap.
- * The memfd is sealed against shrinking and growing. Return: 0 or -errno with words in `e`.
+ * Return: 0 or -errno with words in `e`.
  */
-int gmem_create(struct gmem *mem, const struct gmem_range *ranges, u32 nr, struct err *e);
+int gmem_create(struct gmem *mem, enum gmem_backing backing, const struct gmem_range *ranges, u32 nr,
+		struct err *e);
 void gmem_destroy(struct gmem *mem);
 
 /* gmem_size - bytes of RAM in all regions. */

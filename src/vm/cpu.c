@@ -107,12 +107,3 @@ void vm_cpus_stop(struct vm *vm)
 		vm->cpus[i].started = false;
 	}
 }
-
-void vm_cpus_destroy(struct vm *vm)
-{
-	for (u32 i = 0; i < vm->nr_cpus; i++)
-		kvm_vcpu_destroy(&vm->kvm, &vm->cpus[i].cpu);
-	vm->nr_cpus = 0;
-	free(vm->cpus);
-	vm->cpus = NULL;
-}

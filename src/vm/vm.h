@@ -71,7 +71,6 @@ void vm_host_init(struct vm *vm);
 int vm_cpus_create(struct vm *vm, const struct boot_entry *entry, struct err *e);
 int vm_cpus_start(struct vm *vm, struct err *e);
 void vm_cpus_stop(struct vm *vm);
-void vm_cpus_destroy(struct vm *vm);
 
 /* vm_filter - confine the calling thread to a baked policy, if this machine is jailed. */
 int vm_filter(const struct vm *vm, const char *policy, struct err *e);

@@ -26,7 +26,7 @@ static void bench_create_memory(struct boot_bench *b, u64 mem_bytes)
 	int nr = arch_mem_layout(mem_bytes, ranges, &b->err);
 
 	bench_expect(nr > 0, "memory layout", &b->err);
-	bench_expect(gmem_create(&b->mem, ranges, (u32)nr, &b->err) == 0, "memory", &b->err);
+	bench_expect(gmem_create(&b->mem, GMEM_PRIVATE, ranges, (u32)nr, &b->err) == 0, "memory", &b->err);
 }
 
 void bench_create(struct boot_bench *b, u64 mem_bytes)

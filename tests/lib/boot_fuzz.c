@@ -72,7 +72,7 @@ static void fuzz_create(void)
 	struct err e;
 	int nr = arch_mem_layout(FUZZ_MEM_BYTES, ranges, &e);
 
-	fuzz_expect(nr == 2 && gmem_create(&mem, ranges, 2, &e) == 0, "no memory");
+	fuzz_expect(nr == 2 && gmem_create(&mem, GMEM_PRIVATE, ranges, 2, &e) == 0, "no memory");
 	source.kernel_fd = memfd_create("kernel", MFD_CLOEXEC);
 	source.initrd_fd = memfd_create("initrd", MFD_CLOEXEC);
 	fuzz_expect(source.kernel_fd >= 0 && source.initrd_fd >= 0, "no memory files");
