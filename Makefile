@@ -138,7 +138,7 @@ warnings := -Wall -Wextra -Werror -Wvla -Wshadow -Wcast-qual -Wmissing-prototype
 is-clang := $(findstring clang,$(shell $(CC) --version 2>/dev/null | head -n 1))
 warnings += $(if $(is-clang),,-Wimplicit-fallthrough=5)
 common-flags := -std=gnu11 -D_GNU_SOURCE -Isrc $(warnings) -g -fno-strict-aliasing \
-	-fno-delete-null-pointer-checks -ffile-prefix-map=$(CURDIR)/=
+	-fno-delete-null-pointer-checks -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(O)=build
 
 hardening-$(CONFIG_HARDENING) := -fstack-protector-strong -fstack-clash-protection \
 	-ftrivial-auto-var-init=zero $(if $(filter x86_64,$(ARCH)),-fcf-protection=full,-mbranch-protection=standard)

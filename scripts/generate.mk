@@ -11,19 +11,19 @@ all-policies := $(wildcard seccomp/*.policy src/*/*.policy drivers/*/*/*.policy)
 seccompc = $(O)/seccompc --arch $(ARCH)
 
 # Constants named in a policy get their values from the target's headers: compiled, never run.
-$(O)/gen/%_names.c: %.policy $(O)/seccompc
+$(O)/gen/%_constants.c: %.policy $(O)/seccompc
 	$(Q)mkdir -p $(@D)
 	$(Q)$(seccompc) --names -o $@ -M $@.d $<
-$(O)/gen/%_names.o: $(O)/gen/%_names.c $(uapi)/.done
+$(O)/gen/%_constants.o: $(O)/gen/%_constants.c $(uapi)/.done
 	$(Q)$(CC) -std=gnu11 -nostdinc -isystem $(musl-include) \
 		-isystem $(shell $(CC) -print-file-name=include) -isystem $(uapi) -c $< -o $@
 
 seccomp-default := $(if $(CONFIG_SECCOMP_REPORT),trap,kill)
-$(O)/gen/%_policy.c: %.policy $(O)/gen/%_names.o $(AUTOCONF_H)
+$(O)/gen/%_policy.c: %.policy $(O)/gen/%_constants.o $(AUTOCONF_H)
 	$(say) POLICY '$<'
 	$(Q)$(seccompc) --default $(seccomp-default) --name $(notdir $*) \
-		--constants $(O)/gen/$*_names.o -o $@ -M $@.d $<
--include $(policies:%.policy=$(O)/gen/%_policy.c.d) $(policies:%.policy=$(O)/gen/%_names.c.d)
+		--constants $(O)/gen/$*_constants.o -o $@ -M $@.d $<
+-include $(policies:%.policy=$(O)/gen/%_policy.c.d) $(policies:%.policy=$(O)/gen/%_constants.c.d)
 
 $(O)/gen/syscall_names.c: $(O)/seccompc
 	$(Q)mkdir -p $(@D)

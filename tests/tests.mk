@@ -6,6 +6,7 @@
 # and the rules below read that line.
 
 PROVE ?= prove
+PROVE_FLAGS ?=
 FUZZ_SECONDS ?= 60
 CONFIGS ?= 6
 TEST_JOBS ?= 2
@@ -18,8 +19,9 @@ fuzz-names := $(patsubst tests/fuzz/fuzz_%.c,%,$(fuzz-targets))
 host := $(O)/host
 $(host)/include/generated/autoconf.h: $(kconfig-files) $(DRIVER_KCONFIG)
 	$(Q)mkdir -p $(host)/include/generated $(host)/include/config
-	$(Q)($(call kconfig-run,$(host)) kconfig-conf --allyesconfig Kconfig && \
-		kconfig-conf --silentoldconfig Kconfig) >$(host)/kconfig.log 2>&1 || { cat $(host)/kconfig.log; exit 1; }
+	$(Q)for step in allyesconfig silentoldconfig; do \
+		($(call kconfig-run,$(host)) kconfig-conf --$$step Kconfig); done >$(host)/kconfig.log 2>&1 || \
+		{ cat $(host)/kconfig.log; exit 1; }
 
 sanitizers := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 host-flags = $(common-flags) -I$(CURDIR) -include $(host)/include/generated/autoconf.h -O1 $(sanitizers)
@@ -74,9 +76,9 @@ fuzz-programs := $(fuzz-targets:%.c=$(O)/tests/%)
 host-tests: $(unit-programs)
 
 check-unit: $(unit-programs) $(O)/seccompc
-	$(Q)SECCOMPC=$(O)/seccompc CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -j$(TEST_JOBS) --exec '' $(unit-programs)
+	$(Q)SECCOMPC=$(O)/seccompc CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) $(PROVE_FLAGS) -j$(TEST_JOBS) --exec '' $(unit-programs)
 check-tools: $(O)/seccompc $(O)/kiln
-	$(Q)KILN=$(O)/kiln SECCOMPC=$(O)/seccompc $(PROVE) -j$(TEST_JOBS) $(sort $(wildcard tests/*.t))
+	$(Q)KILN=$(O)/kiln SECCOMPC=$(O)/seccompc $(PROVE) $(PROVE_FLAGS) -j$(TEST_JOBS) $(sort $(wildcard tests/*.t))
 
 # --- Fuzzing ------------------------------------------------------------------------------------
 check-fuzz: $(fuzz-programs)
@@ -86,6 +88,9 @@ check-fuzz: $(fuzz-programs)
 fuzz-%: $(O)/tests/tests/fuzz/fuzz_%
 	$(Q)mkdir -p $(O)/fuzz/$*
 	$(Q)$< -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 $(O)/fuzz/$* tests/fuzz/corpus/$*
+
+# --- Bare guests ---------------------------------------------------------------------------------
+include tests/payload/payload.mk
 
 # --- The text -------------------------------------------------------------------------------------
 c-files := $(shell find src arch drivers tests scripts -name '*.[ch]' | sort)

@@ -2,7 +2,7 @@
 // relay: carries a command's input, output and status between this machine and the host kvm-host emulates.
 //
 // One program, two ends of one virtio-serial port:
-//   relay run ...    on this machine: starts QEMU with the port on descriptor 3, and stands for the command
+//   relay run ...    on this machine: starts virtiofsd and QEMU, and stands for the command
 //   relay serve ...  in the emulated host, as its process 1: runs the command
 // Frames go both ways: one byte of type, three of zero, a little-endian 32-bit size, then the payload.
 // Each direction has one bounded buffer, and nothing is read that cannot be passed on: a command that
@@ -12,6 +12,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -26,6 +27,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
@@ -34,8 +36,9 @@
 enum {
 	BUF_BYTES = 64 * 1024,
 	WRITE_MAX_BYTES = 4096,		/* what a pipe that polls writable takes without blocking */
-	CHANNEL_FD = 3,			/* QEMU's end of the port, as kvm-host names it to QEMU */
+	CHILD_FD = 3,			/* what a child gets: virtiofsd its socket, QEMU the port */
 	DRAIN_MS = 5000,		/* for killed processes to let go of the command's output */
+	GROUPS_MAX = 64,		/* of the user who runs the command */
 	TAIL_BYTES = 4096,		/* of the console's log, shown when the host fails */
 	STATUS_TIMEOUT = 124,
 	STATUS_HOST_FAILED = 125,
@@ -252,12 +255,20 @@ static void set_nonblocking(int fd)
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
+static int usage(void)
+{
+	fprintf(stderr, "usage: relay run CONSOLE-LOG TIMEOUT-S BOOT-TIMEOUT-S FS-SOCKET "
+			"VIRTIOFSD ARG... -- QEMU ARG...\n"
+			"       relay serve PORT JOB-DIR\n");
+	return 2;
+}
+
 /* ---- run: this machine's end ---- */
 
 struct run {
 	struct channel ch;
 	struct buf out, err, control;
-	pid_t qemu;
+	pid_t fs_pid, qemu_pid;
 	int signal_fd;
 	const char *console_path;
 	int64_t deadline_ms, boot_deadline_ms;
@@ -266,13 +277,15 @@ struct run {
 	struct termios tty_modes;
 };
 
-/* run_end: the only way out: terminal as it was, QEMU gone. */
+/* run_end: the only way out: no child is left, and the terminal is as it was. */
 _Noreturn static void run_end(struct run *r, int status)
 {
-	if (r->qemu > 0) {
-		kill(r->qemu, SIGKILL);
-		waitpid(r->qemu, NULL, 0);
-	}
+	if (r->qemu_pid > 0)
+		kill(r->qemu_pid, SIGKILL);
+	if (r->fs_pid > 0)
+		kill(r->fs_pid, SIGKILL);
+	while (wait(NULL) > 0)
+		;
 	if (r->tty)
 		tcsetattr(STDIN_FILENO, TCSADRAIN, &r->tty_modes);
 	exit(status);
@@ -299,38 +312,68 @@ _Noreturn static void run_fail(struct run *r, const char *why)
 	run_end(r, STATUS_HOST_FAILED);
 }
 
+static const char *run_death(const struct run *r)
+{
+	return r->started ? "the emulated host ended before the command did" :
+			    "the emulated host did not come up";
+}
+
+/* run_spawn: starts a program that ends with us, gets @fd as CHILD_FD and writes to the console's log. */
+static pid_t run_spawn(const struct run *r, char **argv, int fd)
+{
+	int null_fd, log_fd;
+	sigset_t none;
+	pid_t pid;
+
+	pid = fork();
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	setpgid(0, 0);			/* the terminal's signals are for us */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	log_fd = open(r->console_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	dup2(null_fd, STDIN_FILENO);
+	dup2(log_fd, STDOUT_FILENO);
+	dup2(log_fd, STDERR_FILENO);
+	if (fd == CHILD_FD)
+		fcntl(fd, F_SETFD, 0);
+	else
+		dup2(fd, CHILD_FD);
+	execvp(argv[0], argv);
+	dprintf(STDERR_FILENO, "%s: %s\n", argv[0], strerror(errno));
+	_exit(127);
+}
+
+/* run_start_fs: virtiofsd on a socket that listens already, so that QEMU may connect at once. */
+static int run_start_fs(struct run *r, const char *socket_path, char **argv)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd;
+
+	if (strlen(socket_path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, socket_path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 1))
+		return -errno;
+	r->fs_pid = run_spawn(r, argv, fd);
+	close(fd);
+	return r->fs_pid < 0 ? -errno : 0;
+}
+
 static int run_start_qemu(struct run *r, char **argv)
 {
-	int pair[2], log_fd, null_fd;
-	sigset_t none;
+	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return -errno;
-	r->qemu = fork();
-	if (r->qemu < 0)
-		return -errno;
-	if (!r->qemu) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		setpgid(0, 0);
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
-		null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-		log_fd = open(r->console_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-		dup2(null_fd, STDIN_FILENO);
-		dup2(log_fd, STDOUT_FILENO);
-		dup2(log_fd, STDERR_FILENO);
-		if (pair[1] == CHANNEL_FD)
-			fcntl(CHANNEL_FD, F_SETFD, 0);
-		else
-			dup2(pair[1], CHANNEL_FD);
-		execvp(argv[0], argv);
-		dprintf(STDERR_FILENO, "%s: %s\n", argv[0], strerror(errno));
-		_exit(127);
-	}
+	r->qemu_pid = run_spawn(r, argv, pair[1]);
 	close(pair[1]);
 	r->ch.fd = pair[0];
 	set_nonblocking(r->ch.fd);
-	return 0;
+	return r->qemu_pid < 0 ? -errno : 0;
 }
 
 static struct start run_terminal(const struct run *r)
@@ -377,8 +420,7 @@ static void run_handle_channel(struct run *r)
 	int ret = channel_receive(&r->ch);
 
 	if (ret < 0)
-		run_fail(r, r->started ? "the emulated host ended before the command did" :
-					 "the emulated host did not come up");
+		run_fail(r, run_death(r));
 	if (ret != 1)
 		return;
 	if (r->ch.header.type == FRAME_READY && !r->started)
@@ -406,8 +448,11 @@ static void run_handle_signal(struct run *r)
 	while (read(r->signal_fd, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGWINCH)
 			r->resized = true;
-		else
+		else if (info.ssi_signo != SIGCHLD)
 			run_end(r, 128 + info.ssi_signo);
+		else if (!r->ended)
+			run_fail(r, (pid_t)info.ssi_pid == r->fs_pid ? "virtiofsd has ended" :
+								       run_death(r));
 	}
 }
 
@@ -450,7 +495,7 @@ static void run_step(struct run *r)
 	if (r->ended)
 		return;
 	if (!tx_idle && buf_drain(&r->ch.tx, r->ch.fd, BUF_BYTES))
-		run_fail(r, "the emulated host went away");
+		run_fail(r, run_death(r));
 	if (tx_idle && buf_is_empty(&r->ch.tx) && r->started && r->resized) {
 		r->resized = false;
 		start = run_terminal(r);
@@ -460,14 +505,20 @@ static void run_step(struct run *r)
 	}
 }
 
-/* run: relay run CONSOLE-LOG TIMEOUT-S BOOT-TIMEOUT-S QEMU ARG... (time-out 0: none). */
+/* run: relay run CONSOLE-LOG TIMEOUT-S BOOT-TIMEOUT-S FS-SOCKET VIRTIOFSD-AND-ARGS -- QEMU-AND-ARGS */
 static int run(char **argv)
 {
-	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH };
+	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH, SIGCHLD };
 	static struct run r;
 	int64_t timeout_s = strtoll(argv[1], NULL, 10);
+	char **qemu = argv + 4;
 	int ret;
 
+	while (*qemu && strcmp(*qemu, "--"))
+		qemu++;
+	if (!*qemu)
+		return usage();
+	*qemu++ = NULL;
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	r.console_path = argv[0];
 	r.deadline_ms = timeout_s ? now_ms() + timeout_s * 1000 : INT64_MAX;
@@ -480,10 +531,12 @@ static int run(char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGTTIN, SIG_IGN);
 	r.signal_fd = open_signals(signals, sizeof(signals) / sizeof(signals[0]));
-	ret = run_start_qemu(&r, argv + 3);
-	if (r.signal_fd < 0 || ret) {
-		fprintf(stderr, "kvm-host: relay: %s\n", strerror(ret ? -ret : errno));
-		return STATUS_HOST_FAILED;
+	ret = r.signal_fd < 0 ? -errno : run_start_fs(&r, argv[3], argv + 4);
+	if (!ret)
+		ret = run_start_qemu(&r, qemu);
+	if (ret) {
+		fprintf(stderr, "kvm-host: cannot start the emulated host: %s\n", strerror(-ret));
+		run_end(&r, STATUS_HOST_FAILED);
 	}
 	while (!r.ended || !buf_is_empty(&r.out) || !buf_is_empty(&r.err))
 		run_step(&r);
@@ -533,6 +586,22 @@ static char **read_words(const char *job, const char *name)
 	return words;
 }
 
+/* serve_become_user: the job's file user has the user's number, its group's, and all its groups'. */
+static int serve_become_user(const char *job, const int fd[3])
+{
+	char **word = read_words(job, "user");
+	uid_t uid = strtoul(word[0], NULL, 10);
+	gid_t groups[GROUPS_MAX];
+	size_t count = 0;
+
+	for (size_t i = 1; word[i] && count < GROUPS_MAX; i++)
+		groups[count++] = strtoul(word[i], NULL, 10);
+	for (int i = 0; i < 3; i++)
+		if (fchown(fd[i], uid, -1))
+			return -1;
+	return setgroups(count, groups) || setgid(groups[0]) || setuid(uid);
+}
+
 _Noreturn static void serve_exec(const char *job, char **argv, char **env, const int fd[3], bool tty)
 {
 	struct rlimit files = { .rlim_cur = 1024, .rlim_max = 524288 };	/* a Debian host's */
@@ -546,6 +615,10 @@ _Noreturn static void serve_exec(const char *job, char **argv, char **env, const
 	for (int i = 0; i < 3; i++)
 		dup2(fd[i], i);
 	setrlimit(RLIMIT_NOFILE, &files);
+	if (serve_become_user(job, fd)) {
+		dprintf(STDERR_FILENO, "kvm-host: cannot become your user: %s\n", strerror(errno));
+		_exit(126);
+	}
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
@@ -715,11 +788,9 @@ int main(int argc, char **argv)
 {
 	while (open("/dev/null", O_RDWR | O_CLOEXEC) <= STDERR_FILENO)
 		;			/* a standard descriptor that was closed stays out of use */
-	if (argc >= 6 && !strcmp(argv[1], "run"))
+	if (argc > 6 && !strcmp(argv[1], "run"))
 		return run(argv + 2);
 	if (argc == 4 && !strcmp(argv[1], "serve"))
 		return serve(argv + 2);
-	fprintf(stderr, "usage: relay run CONSOLE-LOG TIMEOUT-S BOOT-TIMEOUT-S QEMU ARG...\n"
-			"       relay serve PORT JOB-DIR\n");
-	return 2;
+	return usage();
 }

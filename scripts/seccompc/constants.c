@@ -174,14 +174,15 @@ static _Noreturn void constant_unknown(const struct policy *policy, const struct
 				       const char *name)
 {
 	const char *near = table_nearest(table, name);
-	char *headers = NULL;
+	char *headers = text_format("errno.h");
 
 	for (size_t i = 0; i < policy->nr_headers; i++)
-		text_append(&headers, "%s%s", i ? ", " : "", policy->headers[i].name);
-	die_at(pos, "unknown constant '%s': %s%s defines it for %s%s%s%s", name,
-	       headers ? "none of errno.h, " : "without a @header, only errno.h",
-	       headers ? headers : "", arch->name, near ? "; did you mean '" : "", near ? near : "",
-	       near ? "'?" : "");
+		text_append(&headers, ", %s", policy->headers[i].name);
+	if (near)
+		die_at(pos, "unknown constant '%s', not in %s for %s: did you mean '%s'?", name,
+		       headers, arch->name, near);
+	die_at(pos, "unknown constant '%s', not in %s for %s: is a @header missing?", name, headers,
+	       arch->name);
 }
 
 static u64 term_resolve(const struct policy *policy, const struct arch *arch,

@@ -207,6 +207,8 @@ static size_t intervals_normalise(struct interval *list, size_t nr)
 {
 	size_t kept = 0;
 
+	if (!nr)
+		return 0;
 	qsort(list, nr, sizeof(*list), interval_order);
 	for (size_t i = 0; i < nr; i++) {
 		struct interval *last = kept ? &list[kept - 1] : NULL;

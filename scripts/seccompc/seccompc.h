@@ -33,10 +33,10 @@ struct pos {
 };
 
 /* die_at - print "FILE:LINE: words" and end with status 1. */
-_Noreturn void die_at(const struct pos *pos, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+__attribute__((noreturn, format(printf, 2, 3))) void die_at(const struct pos *pos, const char *fmt,
+							    ...);
 /* die - print "seccompc: words" and end with status 1. */
-_Noreturn void die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+__attribute__((noreturn, format(printf, 1, 2))) void die(const char *fmt, ...);
 
 /* list_room - make room for one more item behind `nr`. Return: the items, perhaps moved. */
 void *list_room(void *items, size_t nr, size_t item_bytes);

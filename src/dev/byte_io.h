@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Accesses to devices whose registers are single bytes: wider ones become several, as an ISA bridge does it.
+// Devices whose registers are single bytes: wider accesses become several, as on an ISA bus.
 #pragma once
 
 #include "util/types.h"

@@ -15,7 +15,7 @@
 
 enum { PORTS_MAX = 4 };
 
-/* --- Options ------------------------------------------------------------------------------------ */
+/* --- Options --------------------------------------------------------------------------------- */
 
 static int store_path(struct serial_cfg *cfg, const char *key, const char *value, struct err *e)
 {
@@ -27,8 +27,8 @@ static int store_path(struct serial_cfg *cfg, const char *key, const char *value
 	if (len == 0)
 		return err_set(e, -EINVAL, "%s= needs a path", key);
 	if (len >= sizeof(cfg->path))
-		return err_set(e, -EINVAL, "%s: the path's %zu bytes are too long (at most %zu)", key, len,
-			       sizeof(cfg->path) - 1);
+		return err_set(e, -EINVAL, "%s: the path's %zu bytes are too long (at most %zu)",
+			       key, len, sizeof(cfg->path) - 1);
 	memcpy(cfg->path, value, len + 1);
 	return 0;
 }
@@ -62,30 +62,23 @@ static const char *const type_words[] = {
 	NULL,
 };
 
-#define OPTION_STDOUT                                         \
-	{                                                     \
-		.name = "stdout",                             \
-		OPT_FLAG(struct serial_cfg, as_stdout),       \
-		.help = HELP("write to standard output"),     \
-	}
-#define OPTION_SINK                                           \
-	{                                                     \
-		.name = "sink",                               \
-		OPT_FLAG(struct serial_cfg, as_sink),         \
-		.help = HELP("drop what the guest writes"),   \
-	}
-#define OPTION_FILE                                                                  \
-	{                                                                            \
-		.name = "file",                                                      \
-		OPT_CALL(option_file),                                               \
-		.arg = "PATH",                                                       \
-		.help = HELP("append to a file, or write to a FIFO or a terminal"),  \
-	}
-
 const struct opt serial_opts[] = {
-	OPTION_STDOUT,
-	OPTION_SINK,
-	OPTION_FILE,
+	{
+		.name = "stdout",
+		OPT_FLAG(struct serial_cfg, as_stdout),
+		.help = HELP("write to standard output"),
+	},
+	{
+		.name = "sink",
+		OPT_FLAG(struct serial_cfg, as_sink),
+		.help = HELP("drop what the guest writes"),
+	},
+	{
+		.name = "file",
+		OPT_CALL(option_file),
+		.arg = "PATH",
+		.help = HELP("append to a file, or write to a FIFO or a terminal"),
+	},
 	{
 		.name = "unix",
 		OPT_CALL(option_unix),
@@ -124,9 +117,22 @@ const struct opt serial_opts[] = {
 };
 
 const struct opt serial_output_opts[] = {
-	OPTION_STDOUT,
-	OPTION_SINK,
-	OPTION_FILE,
+	{
+		.name = "stdout",
+		OPT_FLAG(struct serial_cfg, as_stdout),
+		.help = HELP("write to standard output"),
+	},
+	{
+		.name = "sink",
+		OPT_FLAG(struct serial_cfg, as_sink),
+		.help = HELP("drop what the guest writes"),
+	},
+	{
+		.name = "file",
+		OPT_CALL(option_file),
+		.arg = "PATH",
+		.help = HELP("append to a file, or write to a FIFO or a terminal"),
+	},
 	{ .name = NULL },
 };
 
@@ -160,12 +166,12 @@ static int serial_cfg_resolve(struct serial_cfg *cfg, struct err *e)
 	return 0;
 }
 
-/* --- Opening ------------------------------------------------------------------------------------ */
+/* --- Opening --------------------------------------------------------------------------------- */
 
 /*
  * Standard output is a description shared with the user's shell, so it must not be made
  * non-blocking. A pipe or terminal can be opened once more through /proc, which gives us a
- * description of our own; where that is refused (a terminal that belongs to the user we came from, no
+ * description of our own; where that is refused (the terminal of the user we came from by su, no
  * /proc), the stream polls. A pseudo-terminal's master is left alone: opening it makes another one.
  */
 static int open_stdout(void)
@@ -186,22 +192,25 @@ static int open_stdout(void)
 
 /*
  * What a shell's >> would open, with the user's rights and umask: symbolic links are followed, as
- * /dev/stderr and /dev/fd/N are ones, and as the path is the user's own word. O_NONBLOCK keeps a FIFO
- * without a reader from hanging us and a serial line without a carrier, too.
+ * /dev/stderr and /dev/fd/N are ones, and as the path is the user's own word. O_NONBLOCK: neither a
+ * FIFO without a reader nor a serial line without a carrier keeps us waiting.
  */
 static int open_file(const char *path, struct err *e)
 {
-	cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
-				 0666);
+	const int flags = O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	cleanup_fd int fd = open(path, flags, 0666);
 	struct stat st;
 
 	if (fd < 0 && errno == ENXIO)
-		return err_set(e, -ENXIO, "open '%s': a FIFO that nobody reads (start the reader first) "
-			       "or a device that is not there", path);
+		return err_set(e, -ENXIO,
+			       "open '%s': a FIFO nobody reads (start the reader first), or a "
+			       "device that is not there",
+			       path);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_errno(e, -errno, "open '%s'", path);
 	if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode))
-		return err_set(e, -EINVAL, "'%s' is neither a file nor a FIFO nor a terminal", path);
+		return err_set(e, -EINVAL, "'%s' is neither a file nor a FIFO nor a terminal",
+			       path);
 	return fd_take(&fd);
 }
 
@@ -246,8 +255,9 @@ static int listen_at(const char *path, struct err *e)
 	int status;
 
 	if (strlen(path) >= sizeof(address.sun_path))
-		return err_set(e, -ENAMETOOLONG, "socket path '%s': %zu bytes are too long (at most %zu)",
-			       path, strlen(path), sizeof(address.sun_path) - 1);
+		return err_set(e, -ENAMETOOLONG,
+			       "socket path '%s': %zu bytes are too long (at most %zu)", path,
+			       strlen(path), sizeof(address.sun_path) - 1);
 	memcpy(address.sun_path, path, strlen(path) + 1);
 	status = remove_stale_socket(&address, e);
 	if (status < 0)

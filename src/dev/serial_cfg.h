@@ -11,19 +11,19 @@
 enum { SERIAL_PATH_BYTES = 1024 };
 
 enum serial_type {
-	SERIAL_SINK, /* output is dropped */
+	SERIAL_SINK,   /* output is dropped */
 	SERIAL_STDOUT, /* the standard output of whoever started Kiln */
-	SERIAL_FILE, /* appended to a file, or written to a FIFO or terminal */
-	SERIAL_UNIX, /* both directions, with one client at a time of a socket that listens at `path` */
+	SERIAL_FILE,   /* appended to a file, or written to a FIFO or terminal */
+	SERIAL_UNIX,   /* a socket that listens at `path`: both directions, one client at a time */
 };
 
 /* Plain data: the supervisor fills it, serial_cfg_open completes it, the vm process reads it. */
 struct serial_cfg {
-	u32 type; /* enum serial_type */
-	u32 num; /* the port the user named, from 1; 0 for the next free one */
+	u32 type;                /* enum serial_type */
+	u32 num;                 /* the port the user named, from 1; 0 for the next free one */
 	bool as_stdout, as_sink; /* the bare words, until serial_cfg_open makes a type of them */
-	bool wants_stdin; /* the supervisor hands standard input over through in_fd_index */
-	bool console; /* the kernel's console: the first port is it anyway */
+	bool wants_stdin;        /* the supervisor hands standard input over through in_fd_index */
+	bool console;            /* the kernel's console: the first port is it anyway */
 	int in_fd_index, out_fd_index, listen_fd_index; /* into the fdset; -1 for none */
 	u64 socket_dev, socket_ino; /* which socket serial_cfg_cleanup may remove; 0 for none */
 	char path[SERIAL_PATH_BYTES];

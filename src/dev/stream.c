@@ -9,7 +9,7 @@
 // break the programs after us. So the description is left as it came, and out_kind says how a write
 // is kept from waiting. STREAM_OUT_POLLED is the last resort (see serial_cfg_open, which prefers a
 // description of our own): poll says that there is room, and the write is small enough for any room
-// there can be. Only another writer that fills the same pipe between the two calls can make it wait.
+// there can be. Only another writer that fills the same pipe between the two calls makes it wait.
 //
 // epoll reports hang-ups even for descriptors watched for nothing, so what is not wanted is not
 // registered at all. The exception is a client's socket: its hang-up is news.
@@ -29,9 +29,9 @@
 #include "util/fd.h"
 
 enum {
-	INPUT_BYTES = 256, /* taken by one read */
-	URGENT_BYTES = STREAM_OUT_BYTES / 4, /* enough for a write of its own: do not wait for more */
-	DRAINED_BYTES = STREAM_OUT_BYTES / 2, /* room at which a device that was refused hears of it */
+	INPUT_BYTES = 256,                    /* taken by one read */
+	URGENT_BYTES = STREAM_OUT_BYTES / 4,  /* enough for a write: do not wait for more */
+	DRAINED_BYTES = STREAM_OUT_BYTES / 2, /* room that a refused device is told of */
 	/*
 	 * A terminal that polls writable has room for one character, perhaps two after output
 	 * processing, and may have none for the next one of the same write.
@@ -59,7 +59,7 @@ static bool stream_client_is_gone(const struct stream *s)
 	return stream_has_client(s) && s->out_fd < 0;
 }
 
-/* --- Output: ring to host --------------------------------------------------------------------- */
+/* --- Output: ring to host -------------------------------------------------------------------- */
 
 /* Call with the lock held. */
 static void stream_arm(struct stream *s, u64 delay_ns)
@@ -160,7 +160,7 @@ static ssize_t write_polled(const struct stream *s, const u8 *bytes, u32 len)
 	return fd_write(s->out_fd, bytes, MIN(len, s->out_chunk_bytes));
 }
 
-/* One write of at most `len` bytes that does not wait. Return: bytes, -EAGAIN, or another -errno. */
+/* One write of at most `len` bytes, without waiting. Return: bytes, -EAGAIN, or other -errno. */
 static ssize_t stream_write_some(const struct stream *s, const u8 *bytes, u32 len)
 {
 	ssize_t put;
@@ -212,7 +212,7 @@ static void stream_lose_client(struct stream *s)
 	s->out_fd = -1;
 }
 
-/* The host refuses output for good: a pipe without readers, a full disk, a terminal that hung up. */
+/* The host refuses output: a pipe without readers, a full disk, a terminal that hung up. */
 static void stream_lose_output(struct stream *s, int error)
 {
 	if (s->listen_fd >= 0) {
@@ -266,7 +266,7 @@ static void stream_flush(struct stream *s)
 	stream_settle(s, put == -EAGAIN);
 }
 
-/* --- Input: host to device -------------------------------------------------------------------- */
+/* --- Input: host to device ------------------------------------------------------------------- */
 
 /*
  * Ask the device how much it takes. A device that becomes ready right after it said 0 calls
@@ -327,7 +327,7 @@ static void stream_read(struct stream *s)
 		s->in_eof = true;
 }
 
-/* --- The loop --------------------------------------------------------------------------------- */
+/* --- The loop -------------------------------------------------------------------------------- */
 
 static evl_ready_fn in_ready, out_ready, listen_ready;
 
@@ -423,7 +423,8 @@ static void listen_ready(struct evl_source *source, u32 epoll_events)
 	(void)epoll_events;
 	if (fd < 0) {
 		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-			log_guest(&s->log, "%s: cannot accept a client: %s", s->name, strerror(errno));
+			log_guest(&s->log, "%s: cannot accept a client: %s", s->name,
+				  strerror(errno));
 			s->accept_failed = true; /* the connection still waits: do not spin on it */
 			evl_timer_set(&s->timer, RETRY_NS, 0);
 		}
@@ -439,7 +440,7 @@ static void listen_ready(struct evl_source *source, u32 epoll_events)
 	stream_update(s);
 }
 
-/* --- Life --------------------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------------------ */
 
 static int stream_classify_output(struct stream *s)
 {
@@ -491,7 +492,8 @@ int stream_create(struct stream *s, const char *name, struct evl *evl, struct st
 	if (s->state != STREAM_SINK) {
 		s->ring = malloc(STREAM_OUT_BYTES);
 		if (!s->ring)
-			return err_set(e, -ENOMEM, "no memory for %d bytes of output", STREAM_OUT_BYTES);
+			return err_set(e, -ENOMEM, "no memory for %d bytes of output",
+				       STREAM_OUT_BYTES);
 	}
 	status = stream_classify_output(s);
 	if (status < 0)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A byte stream between a device and a host descriptor: bounded in both directions, never blocking a vCPU.
+// A byte stream between device and host: bounded in both directions, never blocking a vCPU.
 #pragma once
 
 #include <pthread.h>
@@ -10,7 +10,7 @@
 #include "util/types.h"
 
 enum {
-	STREAM_OUT_BYTES = 16384, /* output not yet taken by the host */
+	STREAM_OUT_BYTES = 16384,    /* output not yet taken by the host */
 	STREAM_LATENCY_NS = 2000000, /* how long output may be gathered into one write */
 	STREAM_NAME_BYTES = 24,
 };
@@ -30,9 +30,9 @@ struct stream_ops {
 
 /* How bytes reach out_fd without waiting for whoever reads there. */
 enum stream_out {
-	STREAM_OUT_DIRECT, /* regular files: a write never waits for a reader */
+	STREAM_OUT_DIRECT,   /* regular files: a write never waits for a reader */
 	STREAM_OUT_NONBLOCK, /* the description has O_NONBLOCK */
-	STREAM_OUT_SOCKET, /* send with MSG_DONTWAIT */
+	STREAM_OUT_SOCKET,   /* send with MSG_DONTWAIT */
 	STREAM_OUT_POLLED, /* poll before each small write: the description is not ours to change */
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Byte streams over pipes, sockets, files and terminals, with hosts that read, do not read, and leave.
+// Byte streams over pipes, sockets, files and terminals; hosts that read, do not, and leave.
 // test-sources: src/dev/stream.c src/evl/evl.c src/util/err.c src/util/fd.c src/util/log.c
 #include <errno.h>
 #include <fcntl.h>
@@ -16,8 +16,9 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <termios.h>
-#include <cmocka.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "dev/stream.h"
 #include "util/fd.h"
@@ -106,12 +107,12 @@ static void step(struct bench *b)
 	assert_int_equal(evl_run_once(&b->evl, 20), 0);
 }
 
-#define WAIT(b, condition)                                                         \
-	do {                                                                       \
-		u64 end_ns = evl_now_ns() + DEADLINE_MS * 1000000ull;              \
-		while (!(condition) && evl_now_ns() < end_ns)                      \
-			step(b);                                                   \
-		assert_true(condition);                                            \
+#define WAIT(b, condition)                                            \
+	do {                                                          \
+		u64 end_ns = evl_now_ns() + DEADLINE_MS * 1000000ull; \
+		while (!(condition) && evl_now_ns() < end_ns)         \
+			step(b);                                      \
+		assert_true(condition);                               \
 	} while (0)
 
 /* Whether the loop would sleep: no descriptor is watched that keeps firing. */
@@ -160,7 +161,7 @@ static void put_text(struct bench *b, const char *text)
 	assert_int_equal(stream_put(&b->stream, text, (u32)strlen(text)), strlen(text));
 }
 
-/* --- Output ------------------------------------------------------------------------------------------- */
+/* --- Output ---------------------------------------------------------------------------------- */
 
 static void a_sink_takes_everything(void **state)
 {
@@ -218,7 +219,7 @@ static void a_blocking_pipe_stays_blocking_and_never_blocks_us(void **state)
 	/* The reader comes back: everything arrives, and the device hears of the room once. */
 	received = drain_fd(fds[0], got, 8192);
 	WAIT(b, b->nr_drained == 1 || (received += drain_fd(fds[0], got + received,
-							     sizeof(got) - received)) == sent);
+							    sizeof(got) - received)) == sent);
 	settle(b);
 	received += drain_fd(fds[0], got + received, sizeof(got) - received);
 	settle(b);
@@ -347,7 +348,7 @@ static void a_terminal_nobody_reads_does_not_block_us(void **state)
 	open_stream(b, -1, slave, -1);
 	assert_int_equal(b->stream.out_kind, STREAM_OUT_POLLED);
 	memset(bytes, '\n', sizeof(bytes)); /* each becomes two */
-	alarm(DEADLINE_MS / 1000); /* were it to block, this ends it */
+	alarm(DEADLINE_MS / 1000);          /* were it to block, this ends it */
 	while (quiet < 3) {
 		quiet = stream_put(&b->stream, bytes, sizeof(bytes)) ? 0 : quiet + 1;
 		settle(b);
@@ -422,8 +423,8 @@ static void bytes_put_by_another_thread_arrive_in_order(void **state)
 	make_pipe(fds);
 	open_stream(b, -1, fds[1], -1);
 	assert_int_equal(pthread_create(&thread, NULL, writer_thread, &w), 0);
-	WAIT(b, (received += drain_fd(fds[0], got + received, sizeof(got) - received)) ==
-			sizeof(got));
+	WAIT(b,
+	     (received += drain_fd(fds[0], got + received, sizeof(got) - received)) == sizeof(got));
 	pthread_join(thread, NULL);
 	for (u32 i = 0; i < sizeof(got); i++)
 		if ((u8)got[i] != (u8)(i ^ i >> 8))
@@ -431,7 +432,7 @@ static void bytes_put_by_another_thread_arrive_in_order(void **state)
 	close(fds[0]);
 }
 
-/* --- Input ------------------------------------------------------------------------------------------------ */
+/* --- Input ----------------------------------------------------------------------------------- */
 
 static void input_is_read_only_while_it_is_wanted(void **state)
 {
@@ -499,11 +500,12 @@ static void input_that_cannot_be_watched_is_an_error_with_words(void **state)
 	struct err e = { 0 };
 
 	b->wants = 1;
-	assert_int_equal(stream_create(&b->stream, "test.0", &b->evl, fds, &bench_ops, b, &e), -EPERM);
+	assert_int_equal(stream_create(&b->stream, "test", &b->evl, fds, &bench_ops, b, &e),
+			 -EPERM);
 	assert_non_null(strstr(e.text, "input"));
 }
 
-/* --- A listening socket --------------------------------------------------------------------------------------- */
+/* --- A listening socket ---------------------------------------------------------------------- */
 
 static void open_listener(struct bench *b)
 {

@@ -2,12 +2,13 @@
 // A machine for one device.
 #include "tests/lib/fake_machine.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "util/bytes.h"
+#include "util/log.h"
 
 enum { START_SECONDS = 1709210096 }; /* 2024-02-29 12:34:56 UTC */
 
@@ -48,9 +49,19 @@ static u64 host_realtime_ns(struct dev_host *host)
 	return fm_of(host)->realtime_ns;
 }
 
+/* Tests provoke what is worth a log line. */
+static void quiet_log(enum log_level level, const char *line, void *opaque)
+{
+	(void)level;
+	(void)line;
+	(void)opaque;
+}
+
 void fm_create(struct fake_machine *fm)
 {
 	memset(fm, 0, sizeof(*fm));
+	signal(SIGPIPE, SIG_IGN); /* as the vm process does */
+	log_set_sink(quiet_log, NULL);
 	if (evl_create(&fm->evl) < 0)
 		abort();
 	pthread_mutex_init(&fm->lock, NULL);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A machine for one device: ports to read and write, interrupt lines and events on record, a clock to set.
+// A machine for one device: ports, interrupt lines and events on record, a clock to set.
 #pragma once
 
 #include <pthread.h>
@@ -22,23 +22,23 @@ struct fake_machine {
 	struct dev_host host;
 	struct evl evl;
 	struct bus pio;
-	u64 realtime_ns; /* what the devices' clock shows; the test moves it */
+	u64 realtime_ns;      /* what the devices' clock shows; the test moves it */
 	pthread_mutex_t lock; /* guards lines, rises and events */
-	u32 lines[FM_LINES]; /* a bit for each device that holds the line */
-	u32 rises[FM_LINES]; /* how often the line went from low to high */
+	u32 lines[FM_LINES];  /* a bit for each device that holds the line */
+	u32 rises[FM_LINES];  /* how often the line went from low to high */
 	struct fm_event events[FM_EVENTS_MAX];
 	u32 nr_events; /* counts on when the record is full */
 	struct dev *devices[FM_DEVICES_MAX];
 	u32 nr_devices;
 };
 
-/* fm_create - an empty machine: 128 MiB of RAM, 2024-02-29 12:34:56 UTC. Aborts when the host fails. */
+/* fm_create - an empty machine: 128 MiB of RAM, 2024-02-29 12:34:56 UTC. Aborts on failure. */
 void fm_create(struct fake_machine *fm);
 
 /* fm_destroy - destroys the devices, newest first, then the machine. */
 void fm_destroy(struct fake_machine *fm);
 
-/* fm_try - create instance `index` of class `name`. Return: the device, or NULL with words in `e`. */
+/* fm_try - create instance `index` of class `name`. Return: the device, or NULL with words. */
 struct dev *fm_try(struct fake_machine *fm, const char *name, u32 index, const void *cfg,
 		   struct fdset *fds, struct err *e);
 
@@ -76,10 +76,10 @@ void fm_settle(struct fake_machine *fm);
 bool fm_is_quiet(struct fake_machine *fm);
 
 /* FM_WAIT - turn the loop until `condition` holds; after FM_DEADLINE_MS the test fails. */
-#define FM_WAIT(fm, condition)                                                           \
-	do {                                                                             \
-		u64 fm_end_ns = evl_now_ns() + FM_DEADLINE_MS * 1000000ull;              \
-		while (!(condition) && evl_now_ns() < fm_end_ns)                         \
-			fm_step(fm);                                                     \
-		assert_true(condition);                                                  \
+#define FM_WAIT(fm, condition)                                              \
+	do {                                                                \
+		u64 fm_end_ns = evl_now_ns() + FM_DEADLINE_MS * 1000000ull; \
+		while (!(condition) && evl_now_ns() < fm_end_ns)            \
+			fm_step(fm);                                        \
+		assert_true(condition);                                     \
 	} while (0)

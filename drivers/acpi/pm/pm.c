@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// ACPI fixed hardware: PM1a event and control blocks, power button (ACPI 6.4, sections 4.8.3.1 and 4.8.3.2).
+// ACPI fixed hardware: PM1a event and control blocks, power button (ACPI 6.4, section 4.8.3).
 #include <pthread.h>
 
 #include "dev/acpi_pm.h"
@@ -127,10 +127,12 @@ static int acpi_pm_create(struct dev *dev, const void *cfg, struct fdset *fds, s
 	(void)fds;
 	pm->dev = dev;
 	pthread_mutex_init(&pm->lock, NULL);
-	status = bus_add(dev->host->pio, ACPI_PM1_EVT_PORT, ACPI_PM1_EVT_LEN, &acpi_pm_event_ops, pm, e);
+	status = bus_add(dev->host->pio, ACPI_PM1_EVT_PORT, ACPI_PM1_EVT_LEN, &acpi_pm_event_ops,
+			 pm, e);
 	if (status < 0)
 		return status;
-	return bus_add(dev->host->pio, ACPI_PM1_CNT_PORT, ACPI_PM1_CNT_LEN, &acpi_pm_control_ops, pm, e);
+	return bus_add(dev->host->pio, ACPI_PM1_CNT_PORT, ACPI_PM1_CNT_LEN, &acpi_pm_control_ops,
+		       pm, e);
 }
 
 static void acpi_pm_reset(struct dev *dev)

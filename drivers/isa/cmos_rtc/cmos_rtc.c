@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Real-time clock and CMOS memory (Motorola MC146818A data sheet; the PC's use of the memory as in the IBM PC/AT).
+// Real-time clock and CMOS memory (Motorola MC146818A data sheet; memory as in the IBM PC/AT).
 //
 // The guest's clock is the host's plus an offset, which changes only when the guest sets the time.
 // Flags in register C are worked out when somebody asks: the timer only wakes us for an interrupt
-// the guest enabled, and not again before the guest has read register C. So an interrupt that nobody
+// the guest enabled, and not again before the guest has read register C. So an interrupt nobody
 // serves costs the host nothing, and the fastest rate is bounded by PERIOD_MIN_NS.
 #include <pthread.h>
 #include <string.h>
@@ -57,12 +57,12 @@ enum {
 
 	CMOS_EQUIPMENT = 0x14,
 	CMOS_EQUIPMENT_FPU = 0x02,
-	CMOS_BASE_MEMORY = 0x15, /* KiB */
+	CMOS_BASE_MEMORY = 0x15,     /* KiB */
 	CMOS_EXTENDED_MEMORY = 0x17, /* KiB above 1 MiB, at most 65535 */
-	CMOS_CHECKSUM = 0x2e, /* of 0x10 to 0x2d, high byte first */
+	CMOS_CHECKSUM = 0x2e,        /* of 0x10 to 0x2d, high byte first */
 	CMOS_EXTENDED_MEMORY_COPY = 0x30,
 	CMOS_MEMORY_ABOVE_16M = 0x34, /* units of 64 KiB up to 4 GiB */
-	CMOS_MEMORY_ABOVE_4G = 0x5b, /* units of 64 KiB, 24 bits */
+	CMOS_MEMORY_ABOVE_4G = 0x5b,  /* units of 64 KiB, 24 bits */
 	BASE_MEMORY_KIB = 640,
 };
 
@@ -75,7 +75,7 @@ enum {
 struct rtc_time {
 	s64 year;
 	u32 month, day, hour, minute, second; /* month and day from 1 */
-	u32 weekday; /* 0 is Sunday */
+	u32 weekday;                          /* 0 is Sunday */
 };
 
 struct cmos_rtc {
@@ -91,7 +91,7 @@ struct cmos_rtc {
 	u64 checked_ns; /* the host's time up to which register C's flags are worked out */
 };
 
-/* --- Calendar --------------------------------------------------------------------------------------- */
+/* --- Calendar -------------------------------------------------------------------------------- */
 
 /* Days from 1970-01-01 in the Gregorian calendar; the year is counted from March. */
 static s64 days_of_date(s64 year, u32 month, u32 day)
@@ -110,10 +110,10 @@ static void date_of_days(s64 days, struct rtc_time *t)
 	s64 d = days + 719468;
 	s64 era = (d >= 0 ? d : d - 146096) / 146097;
 	s64 day_of_era = d - era * 146097;
-	s64 year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 -
-			   day_of_era / 146096) / 365;
-	u32 day_of_year = (u32)(day_of_era - (365 * year_of_era + year_of_era / 4 -
-					      year_of_era / 100));
+	s64 year_of_era =
+		(day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+	u32 day_of_year =
+		(u32)(day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100));
 	u32 from_march = (5 * day_of_year + 2) / 153;
 
 	t->day = day_of_year - (153 * from_march + 2) / 5 + 1;
@@ -139,7 +139,7 @@ static void time_of_seconds(s64 seconds, struct rtc_time *t)
 	t->second = rest % 60;
 }
 
-/* --- Registers and the numbers they stand for --------------------------------------------------------- */
+/* --- Registers and the numbers they stand for ------------------------------------------------ */
 
 static u8 rtc_encode(const struct cmos_rtc *r, u32 value)
 {
@@ -165,7 +165,7 @@ static u32 rtc_decode_hour(const struct cmos_rtc *r, u8 value)
 	return rtc_decode(r, value & ~HOUR_PM) % 12 + (value & HOUR_PM ? 12 : 0);
 }
 
-/* The registers as a time. The guest may have written anything: impossible dates become possible ones. */
+/* The registers as a time. The guest may have written anything: it becomes a possible date. */
 static void rtc_registers_to_time(const struct cmos_rtc *r, struct rtc_time *t)
 {
 	const u8 *cmos = r->cmos;
@@ -194,7 +194,7 @@ static void rtc_time_to_registers(struct cmos_rtc *r, const struct rtc_time *t)
 	cmos[REG_CENTURY] = rtc_encode(r, (u32)(t->year / 100 % 100));
 }
 
-/* --- The clock, with the lock held ------------------------------------------------------------------------ */
+/* --- The clock, with the lock held ----------------------------------------------------------- */
 
 static bool rtc_is_running(const struct cmos_rtc *r)
 {
@@ -220,7 +220,7 @@ static void rtc_set_from_registers(struct cmos_rtc *r, u64 host_ns)
 	r->offset_seconds += seconds_of_time(&t) - rtc_guest_seconds(r, host_ns);
 }
 
-/* Make the time registers current; while the clock is stopped they are what the guest sees and sets. */
+/* Make the time registers current, unless the clock is stopped and they are all there is. */
 static void rtc_refresh_registers(struct cmos_rtc *r, u64 host_ns)
 {
 	struct rtc_time t;
@@ -255,9 +255,9 @@ static void rtc_write_control(struct cmos_rtc *r, u8 reg, u8 value, u64 host_ns)
 		rtc_set_from_registers(r, host_ns);
 }
 
-/* --- Flags and interrupts, with the lock held -------------------------------------------------------------- */
+/* --- Flags and interrupts, with the lock held ------------------------------------------------ */
 
-/* 0 for none. Rates 1 and 2 are those of 8 and 9; faster ones than PERIOD_MIN_NS are slowed down. */
+/* 0 for none. Rates 1 and 2 are those of 8 and 9; what is faster than PERIOD_MIN_NS is slowed. */
 static u64 rtc_period_ns(const struct cmos_rtc *r)
 {
 	u32 rate = r->cmos[REG_A] & A_RATE;
@@ -291,7 +291,8 @@ static s64 rtc_next_alarm(const struct cmos_rtc *r, s64 seconds)
 
 	if (hour > 23 || minute > 59 || second > 59)
 		return -1;
-	for (;;) { /* a jump to the hour, one to the minute, one to the second, and each once more */
+	/* A jump to the hour, one to the minute, one to the second, and each once more. */
+	for (;;) {
 		s32 of_day = (s32)(((at % DAY_SECONDS) + DAY_SECONDS) % DAY_SECONDS);
 
 		if (hour >= 0 && of_day / 3600 != hour)
@@ -339,7 +340,8 @@ static void rtc_update_irq(struct cmos_rtc *r)
 /* How long until the guest's clock shows `seconds`. */
 static u64 rtc_delay_to(const struct cmos_rtc *r, s64 seconds, u64 host_ns)
 {
-	return (u64)(seconds - rtc_guest_seconds(r, host_ns)) * SECOND_NS - rtc_guest_ns(r, host_ns);
+	return (u64)(seconds - rtc_guest_seconds(r, host_ns)) * SECOND_NS -
+	       rtc_guest_ns(r, host_ns);
 }
 
 /* Wake up for the next enabled event; not at all while an interrupt waits to be served. */
@@ -364,7 +366,7 @@ static void rtc_arm(struct cmos_rtc *r, u64 host_ns)
 	evl_timer_set(&r->timer, r->armed ? delay_ns : 0, 0);
 }
 
-/* --- Port I/O ------------------------------------------------------------------------------------------------ */
+/* --- Port I/O -------------------------------------------------------------------------------- */
 
 static bool rtc_is_time_register(u8 reg)
 {
@@ -478,7 +480,7 @@ static void rtc_fired(struct evl_timer *timer)
 	pthread_mutex_unlock(&r->lock);
 }
 
-/* --- Life ------------------------------------------------------------------------------------------------------ */
+/* --- Life ------------------------------------------------------------------------------------ */
 
 static void rtc_put_le16(struct cmos_rtc *r, u32 at, u64 value)
 {
@@ -541,7 +543,7 @@ static void rtc_reset(struct dev *dev)
 
 	pthread_mutex_lock(&r->lock);
 	r->index = 0;
-	r->cmos[REG_B] &= (u8)~(B_INTERRUPTS | B_SQUARE_WAVE);
+	r->cmos[REG_B] &= (u8) ~(B_INTERRUPTS | B_SQUARE_WAVE);
 	r->cmos[REG_C] = 0;
 	rtc_update_irq(r);
 	evl_timer_set(&r->timer, 0, 0);

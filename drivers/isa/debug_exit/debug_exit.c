@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Debug exit: a guest ends Kiln with an exit code of its choice (as QEMU's isa-debug-exit does, at port 0xf4).
+// Debug exit: a guest ends Kiln with an exit code of its choice (QEMU's isa-debug-exit).
 #include "dev/dev_class.h"
 
 enum { DEBUG_EXIT_PORT = 0xf4, DEBUG_EXIT_PORTS = 4 };

@@ -66,8 +66,8 @@ static int debugcon_create(struct dev *dev, const void *cfg, struct fdset *fds, 
 	int status;
 
 	d->dev = dev;
-	status = stream_create(&d->stream, dev->cls->name, dev->host->evl, serial_cfg_take(cfg, fds),
-			       &debugcon_stream_ops, d, e);
+	status = stream_create(&d->stream, dev->cls->name, dev->host->evl,
+			       serial_cfg_take(cfg, fds), &debugcon_stream_ops, d, e);
 	if (status < 0)
 		return status;
 	return bus_add(dev->host->pio, DEBUGCON_PORT, 1, &debugcon_ops, d, e);

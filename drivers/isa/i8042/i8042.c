@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Keyboard controller 8042 with nothing attached (IBM PS/2 Technical Reference, keyboard/auxiliary device controller).
+// Keyboard controller 8042 with nothing attached (IBM PS/2 Hardware Technical Reference).
 //
 // Guests want it for two things: to reset the machine, and to learn quickly that there is neither
 // keyboard nor mouse. Linux waits half a second for each reply that does not come, so every command
-// is answered at once. The auxiliary port is denied as a controller without one does it: its loop-back
-// comes out of the keyboard's side, its port test fails and its clock cannot be enabled. Bytes for the
-// keyboard are answered with "resend" and the time-out bit, on which drivers give up at once.
+// is answered at once. The auxiliary port is denied as a controller without one does it: its
+// loop-back comes out of the keyboard's side, its port test fails and its clock cannot be enabled.
+// Bytes for the keyboard are answered with "resend" and the time-out bit: drivers give up at once.
 //
 // No .asl: the FADT says that there is no 8042 (IA-PC boot flags), so that kernels with ACPI do not
 // probe at all. This is for the others, and for reboots through port 0x64.
@@ -16,7 +16,7 @@
 
 enum {
 	I8042_DATA_PORT = 0x60,
-	I8042_COMMAND_PORT = 0x64, /* 0x61 to 0x63 are not ours: the timer's speaker port is there */
+	I8042_COMMAND_PORT = 0x64, /* between them is the timer's port, 0x61 */
 	I8042_GSI = 1,
 	I8042_RAM_BYTES = 32,
 
@@ -39,7 +39,7 @@ enum {
 	OUTPUT_PORT_DEFAULT = 0xcc | OUTPUT_PORT_RUN | OUTPUT_PORT_A20,
 	INPUT_PORT_UNLOCKED = 0x80,
 
-	CMD_READ_RAM = 0x20, /* to 0x3f; byte 0 is the command byte (CTR) */
+	CMD_READ_RAM = 0x20,  /* to 0x3f; byte 0 is the command byte (CTR) */
 	CMD_WRITE_RAM = 0x60, /* to 0x7f */
 	CMD_AUX_DISABLE = 0xa7,
 	CMD_AUX_ENABLE = 0xa8,
@@ -67,11 +67,11 @@ enum {
 
 struct i8042 {
 	struct dev *dev;
-	pthread_mutex_t lock; /* guards what follows and the order of interrupt levels */
+	pthread_mutex_t lock;    /* guards what follows and the order of interrupt levels */
 	u8 ram[I8042_RAM_BYTES]; /* ram[0] is the CTR */
 	u8 output_port;
 	u8 output, output_status; /* the byte to be read and its bits of the status register */
-	u8 pending; /* the command that waits for its data byte, or 0 */
+	u8 pending;               /* the command that waits for its data byte, or 0 */
 	bool last_was_command, irq;
 };
 

@@ -6,8 +6,8 @@
 
 enum {
 	RESET_PORT = 0xcf9,
-	RST_CNT_SYS_RST = 0x02, /* a hard reset rather than a soft one: the same to us */
-	RST_CNT_RST_CPU = 0x04, /* the reset happens when this rises */
+	RST_CNT_SYS_RST = 0x02,  /* a hard reset rather than a soft one: the same to us */
+	RST_CNT_RST_CPU = 0x04,  /* the reset happens when this rises */
 	RST_CNT_FULL_RST = 0x08, /* with a power cycle: the same to us */
 	RST_CNT_WRITABLE = RST_CNT_SYS_RST | RST_CNT_RST_CPU | RST_CNT_FULL_RST,
 };

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Serial ports COM1 to COM4: 16550A UARTs (National Semiconductor PC16550D data sheet, 1995; section numbers are its own).
+// Serial ports COM1 to COM4: 16550A UARTs (PC16550D data sheet, 1995; sections are its own).
 //
 // The line has no speed: a byte written is sent at once, a byte from the host arrives when there is
 // room for it. What a real line's slowness gives to drivers is kept:
-// - The transmitter shows itself full while the host does not take output (stream.h), so that nothing
-//   is lost and no vCPU waits.
-// - A driver that refills the transmitter at each THRE interrupt would stay in its handler as long as
-//   it has data (Linux gives up after 512 rounds, and the edge-triggered line stays high for ever).
-//   After BURST_INTERRUPTS without a quiet moment the next one waits for a tick.
+// - The transmitter shows itself full while the host does not take output (stream.h): nothing is
+//   lost and no vCPU waits.
+// - A driver that refills the transmitter at each THRE interrupt would stay in its handler as long
+//   as it has data (Linux gives up after 512 rounds, and the edge-triggered line stays high for
+//   ever). After BURST_INTERRUPTS without a quiet moment the next one waits for a tick.
+// - The interrupt line rises a tick after a write. Drivers that look at IIR again before they leave
+//   their handler find the empty transmitter there at once, and no second interrupt comes for it.
 // - Bytes that the guest clears out of the receiver's FIFO unread come back a tick later: kernels
 //   clear it several times before they listen, and what a user piped in must not be lost to that.
 //   For the same reason the line stays silent until the guest listens.
@@ -28,7 +30,7 @@ enum {
 
 	/* 8.4 and table II; some serve another purpose while LCR_DLAB is set or on writes */
 	REG_DATA = 0, /* RBR, THR, divisor's low byte */
-	REG_IER = 1, /* divisor's high byte */
+	REG_IER = 1,  /* divisor's high byte */
 	REG_IIR_FCR = 2,
 	REG_LCR = 3,
 	REG_MCR = 4,
@@ -103,19 +105,22 @@ struct uart {
 	struct stream stream;
 	struct evl_timer tick;
 
-	/* Guards what follows and the order of interrupt levels. The stream's lock is taken inside it. */
+	/* Guards what follows and the order of interrupt levels; the stream's lock nests inside. */
 	pthread_mutex_t lock;
 	u8 ier, fcr, lcr, mcr, msr, scr;
 	u8 divisor[2];
-	bool overrun, thre_pending, tx_full, tx_deferred;
+	bool overrun, tx_full;
+	bool thre_pending; /* as IIR shows it */
+	bool thre_quiet;   /* but the line does not rise for it before the next tick */
+	bool tx_deferred;  /* IIR does not show it before the next tick, either */
 	bool rx_timed_out, rx_touched, listening, tick_armed, irq;
 	u32 burst, polls;
 	u32 rx_count, held_count;
 	u8 rx[FIFO_BYTES], rx_flags[FIFO_BYTES]; /* the receiver's FIFO, oldest first */
-	u8 held[FIFO_BYTES]; /* cleared out unread: still on the line */
+	u8 held[FIFO_BYTES];                     /* cleared out unread: still on the line */
 };
 
-/* --- State that several registers show. All of this runs with the lock held. ---------------------- */
+/* --- State that several registers show. All of this runs with the lock held. ----------------- */
 
 static u32 uart_fifo_size(const struct uart *u)
 {
@@ -132,7 +137,9 @@ static u32 uart_rx_trigger(const struct uart *u)
 /* The highest of the pending and enabled interrupts (table V). */
 static u8 uart_interrupt_id(const struct uart *u)
 {
-	if ((u->ier & IER_LINE_STATUS) && (u->overrun || (u->rx_count > 0 && (u->rx_flags[0] & RX_ERRORS))))
+	bool error = u->overrun || (u->rx_count > 0 && (u->rx_flags[0] & RX_ERRORS));
+
+	if ((u->ier & IER_LINE_STATUS) && error)
 		return IIR_LINE_STATUS;
 	if ((u->ier & IER_RX) && u->rx_count >= uart_rx_trigger(u))
 		return IIR_RX;
@@ -148,8 +155,9 @@ static u8 uart_interrupt_id(const struct uart *u)
 /* In loopback the OUT2 pin is inactive, whatever its bit says (8.6.4). */
 static void uart_update_irq(struct uart *u)
 {
-	bool level = uart_interrupt_id(u) != IIR_NONE && (u->mcr & MCR_OUT2) &&
-		     !(u->mcr & MCR_LOOP);
+	u8 id = uart_interrupt_id(u);
+	bool pending = id != IIR_NONE && !(id == IIR_TX && u->thre_quiet);
+	bool level = pending && (u->mcr & MCR_OUT2) && !(u->mcr & MCR_LOOP);
 
 	if (level == u->irq)
 		return;
@@ -175,7 +183,7 @@ static u32 uart_rx_room(const struct uart *u)
 	return used < uart_fifo_size(u) ? uart_fifo_size(u) - used : 0;
 }
 
-/* A byte arrives. Without room the newest is lost, but without FIFOs it replaces the last (8.6.3). */
+/* A byte arrives. Without room it is lost, but without FIFOs it replaces the last one (8.6.3). */
 static void uart_receive(struct uart *u, u8 byte, u8 flags)
 {
 	if (u->rx_count < uart_fifo_size(u)) {
@@ -224,6 +232,7 @@ static void uart_tx_empty(struct uart *u)
 {
 	u->tx_full = !stream_has_room(&u->stream, FIFO_BYTES);
 	u->thre_pending = !u->tx_full && u->burst < BURST_INTERRUPTS;
+	u->thre_quiet = false;
 	if (!u->tx_full && !u->thre_pending) {
 		u->tx_deferred = true;
 		uart_arm_tick(u);
@@ -238,7 +247,7 @@ static void uart_listen(struct uart *u)
 	stream_kick_input(&u->stream);
 }
 
-/* --- Registers, with the lock held ---------------------------------------------------------------- */
+/* --- Registers, with the lock held ----------------------------------------------------------- */
 
 static u8 uart_read_rbr(struct uart *u)
 {
@@ -257,7 +266,7 @@ static u8 uart_read_rbr(struct uart *u)
 	return byte;
 }
 
-/* Linux and others send only while LSR says so; what is written in spite of it is lost, as on a line. */
+/* Drivers send only while LSR lets them; what is written in spite of it is lost, as on a line. */
 static void uart_write_thr(struct uart *u, u8 byte)
 {
 	u->polls = 0;
@@ -266,6 +275,10 @@ static void uart_write_thr(struct uart *u, u8 byte)
 	else
 		stream_put(&u->stream, &byte, 1);
 	uart_tx_empty(u);
+	if (u->thre_pending && (u->ier & IER_TX)) {
+		u->thre_quiet = true;
+		uart_arm_tick(u);
+	}
 }
 
 static void uart_write_ier(struct uart *u, u8 value)
@@ -463,7 +476,7 @@ static const struct bus_ops uart_ops = {
 	.write = uart_write,
 };
 
-/* --- The loop's thread ------------------------------------------------------------------------------ */
+/* --- The loop's thread ----------------------------------------------------------------------- */
 
 static u32 uart_wanted(void *opaque)
 {
@@ -476,7 +489,7 @@ static u32 uart_wanted(void *opaque)
 	return room;
 }
 
-/* The guest may have filled or shrunk the FIFO since `wanted`: what does not fit waits on the line. */
+/* The guest may have shrunk the FIFO since `wanted`: what does not fit waits on the line. */
 static void uart_input(void *opaque, const u8 *bytes, u32 len)
 {
 	struct uart *u = opaque;
@@ -533,6 +546,7 @@ static void uart_tick(struct evl_timer *timer)
 	pthread_mutex_lock(&u->lock);
 	u->tick_armed = false;
 	u->burst = 0;
+	u->thre_quiet = false;
 	if (u->tx_deferred) {
 		u->tx_deferred = false;
 		u->thre_pending = !u->tx_full;
@@ -554,7 +568,7 @@ static void uart_line_break(struct dev *dev)
 	pthread_mutex_unlock(&u->lock);
 }
 
-/* --- Life --------------------------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------------------ */
 
 /* Table III, and what else a machine that was just switched on has. */
 static void uart_power_on(struct uart *u)

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A bare guest that says so and halts for good: no interrupt wakes it. */
+.include "payload.inc"
+
+	pvh_entry _start
+
+	.globl _start
+_start:
+	cli
+	say "halted"
+halt:
+	hlt
+	jmp halt
