@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// ACPI tables of x86_64: RSDP, XSDT, FADT, FACS, MADT, DSDT and the drivers' SSDTs (ACPI 6.4, section 5.2).
+// ACPI tables of x86_64: RSDP, XSDT, FADT, FACS, MADT, MCFG, DSDT and the drivers' SSDTs (ACPI 6.4, section 5.2).
 #include <errno.h>
 
 #include "dev/acpi_pm.h"
@@ -134,6 +134,16 @@ struct acpi_fadt {
 	char hypervisor_vendor[8];
 };
 
+/* PCI Firmware Specification 3.2, table 4-2: one window, for bus 0 of segment 0. */
+struct acpi_mcfg {
+	struct acpi_header head;
+	u8 reserved[8];
+	le64 ecam_gpa;
+	le16 segment;
+	u8 bus_first, bus_last;
+	u8 reserved_end[4];
+};
+
 struct madt_head {
 	struct acpi_header head;
 	le32 lapic_gpa;
@@ -176,6 +186,7 @@ _Static_assert(sizeof(struct acpi_rsdp) == 36, "ACPI");
 _Static_assert(sizeof(struct acpi_facs) == 64, "ACPI");
 _Static_assert(offsetof(struct acpi_fadt, flags) == 112, "ACPI");
 _Static_assert(sizeof(struct acpi_fadt) == 276, "ACPI");
+_Static_assert(sizeof(struct acpi_mcfg) == 60, "ACPI");
 _Static_assert(sizeof(struct madt_head) == 44, "ACPI");
 _Static_assert(sizeof(struct madt_override) == 10, "ACPI");
 _Static_assert(sizeof(struct madt_local_nmi) == 6, "ACPI");
@@ -320,6 +331,18 @@ static int acpi_put_madt(struct acpi_area *area, u32 nr_cpus, struct err *e)
 	return acpi_put_listed(area, &madt, len, e);
 }
 
+/* The PCI root: its configuration window, and the SSDT that names it and its address windows. */
+static int acpi_put_pci(struct acpi_area *area, struct err *e)
+{
+	struct acpi_mcfg mcfg = { .head = acpi_header_make("MCFG", 1, sizeof(mcfg)),
+				  .ecam_gpa = le64_make(LAYOUT_ECAM_GPA) };
+	int status;
+
+	mcfg.head.checksum = (u8)-bytes_sum(&mcfg, sizeof(mcfg));
+	status = acpi_put_listed(area, &mcfg, sizeof(mcfg), e);
+	return status < 0 ? status : acpi_put_listed(area, pci_aml.bytes, pci_aml.len, e);
+}
+
 /* What drivers describe in ASL; the order carries no meaning. */
 static int acpi_put_ssdts(struct acpi_area *area, struct err *e)
 {
@@ -385,6 +408,8 @@ int acpi_write(const struct arch_machine *machine, struct err *e)
 		status = acpi_put_fadt(&area, facs_gpa, dsdt_gpa, e);
 	if (status == 0)
 		status = acpi_put_madt(&area, machine->nr_cpus, e);
+	if (status == 0 && IS_ENABLED(CONFIG_PCI_ROOT))
+		status = acpi_put_pci(&area, e);
 	if (status == 0)
 		status = acpi_put_ssdts(&area, e);
 	if (status == 0)

@@ -202,7 +202,9 @@ static void the_memory_map_of_64_mib_ends_there(void **state)
 	struct fixture *f = *state;
 
 	load_well(f);
-	assert_int_equal(f->zp.e820_entries, 5);
+	assert_int_equal(f->zp.e820_entries, 6);
+	assert_int_equal(le64_get(f->zp.e820[4].base), LAYOUT_ECAM_GPA);
+	assert_int_equal(le32_get(f->zp.e820[4].type), 2);
 	assert_int_equal(le64_get(f->zp.e820[0].base), 0);
 	assert_int_equal(le64_get(f->zp.e820[0].size), 0x9fc00);
 	assert_int_equal(le32_get(f->zp.e820[0].type), 1);
@@ -219,11 +221,11 @@ static void the_memory_map_of_5_gib_goes_on_at_4_gib(void **state)
 	bench_destroy(&f->bench);
 	bench_create(&f->bench, GIB(5));
 	load_well(f);
-	assert_int_equal(f->zp.e820_entries, 6);
+	assert_int_equal(f->zp.e820_entries, 7);
 	assert_int_equal(le64_get(f->zp.e820[3].size), GIB(3) - MIB(1));
-	assert_int_equal(le64_get(f->zp.e820[5].base), GIB(4));
-	assert_int_equal(le64_get(f->zp.e820[5].size), GIB(2));
-	assert_int_equal(le32_get(f->zp.e820[5].type), 1);
+	assert_int_equal(le64_get(f->zp.e820[6].base), GIB(4));
+	assert_int_equal(le64_get(f->zp.e820[6].size), GIB(2));
+	assert_int_equal(le32_get(f->zp.e820[6].type), 1);
 }
 
 static void the_command_line_is_placed_with_its_nul(void **state)

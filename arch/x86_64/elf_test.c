@@ -102,7 +102,7 @@ static void the_linux_entry_is_e_entry_with_a_zero_page(void **state)
 	assert_int_equal(le32_get(zp.hdr.cmd_line_ptr), LAYOUT_CMDLINE_GPA);
 	assert_int_equal(le32_get(zp.hdr.ramdisk_image), MIB(64) - 4096);
 	assert_int_equal(le32_get(zp.hdr.ramdisk_size), 6);
-	assert_int_equal(zp.e820_entries, 5);
+	assert_int_equal(zp.e820_entries, 6);
 }
 
 static void a_virtual_entry_is_translated(void **state)
@@ -169,7 +169,7 @@ static void the_start_info_names_everything(void **state)
 	assert_int_equal(guest_value(f, info + 12, 4), 1);
 	assert_int_equal(guest_value(f, info + 24, 8), LAYOUT_CMDLINE_GPA);
 	assert_int_equal(guest_value(f, info + 32, 8), LAYOUT_TABLES_GPA);
-	assert_int_equal(guest_value(f, info + 48, 4), 5);
+	assert_int_equal(guest_value(f, info + 48, 4), 6);
 	modules = guest_value(f, info + 16, 8);
 	assert_int_equal(guest_value(f, modules, 8), MIB(64) - 4096);
 	assert_int_equal(guest_value(f, modules + 8, 8), 6);

@@ -4,6 +4,7 @@
 
 #include <cpuid.h>
 #include <errno.h>
+#include <stdio.h>
 
 #include "boot.h"
 
@@ -49,6 +50,11 @@ struct dev_ram_layout arch_ram_layout(const struct gmem *mem)
 					.above_4g_bytes = gmem_size(mem) - below_4g_bytes };
 }
 
+u64 arch_ecam_gpa(void)
+{
+	return LAYOUT_ECAM_GPA;
+}
+
 u64 boot_ram_end(const struct gmem *mem)
 {
 	return mem->regions[0].size_bytes; /* arch_mem_layout puts it at 0 */
@@ -65,6 +71,10 @@ u32 boot_memmap(const struct gmem *mem, struct boot_memory *map)
 					  BOOT_MEMORY_RESERVED };
 	map[nr++] = (struct boot_memory){ LAYOUT_HIGH_RAM_GPA,
 					  boot_ram_end(mem) - LAYOUT_HIGH_RAM_GPA, BOOT_MEMORY_RAM };
+	/* Linux uses the window only if the memory map reserves it (arch/x86/pci/mmconfig-shared.c). */
+	if (IS_ENABLED(CONFIG_PCI_ROOT))
+		map[nr++] = (struct boot_memory){ LAYOUT_ECAM_GPA, LAYOUT_ECAM_BYTES,
+						  BOOT_MEMORY_RESERVED };
 	/* Pages that KVM on Intel hosts keeps for itself: nobody may place a device over them. */
 	map[nr++] = (struct boot_memory){ LAYOUT_KVM_IDENTITY_MAP_GPA, KIB(16),
 					  BOOT_MEMORY_RESERVED };
@@ -78,19 +88,19 @@ u32 boot_memmap(const struct gmem *mem, struct boot_memory *map)
  * A user's words come later and win. Why each is here:
  * console=ttyS0: messages reach the terminal; a kernel without VGA would have no console.
  * panic=-1: a panic resets at once, which ends the machine with its exit code, instead of hanging.
- * pci=off: there is no PCI host; kernels would report "Fatal: No config space access function".
  * acpi=off: without tables, kernels would search and report "A valid RSDP was not found".
+ * Not here: pci=off changes neither what a kernel without a PCI host prints nor how long it takes,
+ * and the timer check, the TSC and the keyboard controller are no trouble on KVM.
  */
 #define CMDLINE_CONSOLE "console=ttyS0 "
-#define CMDLINE_ALWAYS "panic=-1 pci=off"
+#define CMDLINE_ALWAYS "panic=-1"
 #define CMDLINE_NO_ACPI " acpi=off"
 
 const char *arch_cmdline_base(void)
 {
-	static const char *const by_console_and_acpi[2][2] = {
-		{ CMDLINE_ALWAYS CMDLINE_NO_ACPI, CMDLINE_ALWAYS },
-		{ CMDLINE_CONSOLE CMDLINE_ALWAYS CMDLINE_NO_ACPI, CMDLINE_CONSOLE CMDLINE_ALWAYS },
-	};
+	static char words[64];
 
-	return by_console_and_acpi[IS_ENABLED(CONFIG_UART16550)][IS_ENABLED(CONFIG_ACPI)];
+	snprintf(words, sizeof(words), "%s%s%s", IS_ENABLED(CONFIG_UART16550) ? CMDLINE_CONSOLE : "",
+		 CMDLINE_ALWAYS, IS_ENABLED(CONFIG_ACPI) ? "" : CMDLINE_NO_ACPI);
+	return words;
 }

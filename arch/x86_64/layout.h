@@ -25,7 +25,7 @@
 #define LAYOUT_HOLE_GPA 0xc0000000 /* RAM stops here at the latest; PCI windows will follow */
 #define LAYOUT_HOLE_END 0x100000000
 #define LAYOUT_ECAM_GPA 0xe0000000
-#define LAYOUT_ECAM_BYTES 0x10000000
+#define LAYOUT_ECAM_BYTES 0x100000 /* bus 0; pci.asl says what lies about it */
 #define LAYOUT_IOAPIC_GPA 0xfec00000
 #define LAYOUT_LAPIC_GPA 0xfee00000
 #define LAYOUT_KVM_IDENTITY_MAP_GPA 0xfffbc000 /* one page for KVM on Intel hosts */

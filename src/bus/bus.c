@@ -8,6 +8,12 @@
 #include "util/bytes.h"
 #include "util/checked.h"
 
+/* Whether the first range lies inside the second and is not the same. */
+static bool is_nested(u64 base, u64 len, u64 outer, u64 outer_len)
+{
+	return len < outer_len && base >= outer && base + len <= outer + outer_len;
+}
+
 int bus_add(struct bus *bus, u64 base, u64 len, const struct bus_ops *ops, void *opaque,
 	    struct err *e)
 {
@@ -22,10 +28,12 @@ int bus_add(struct bus *bus, u64 base, u64 len, const struct bus_ops *ops, void 
 	for (u32 i = 0; i < bus->nr_regions; i++) {
 		const struct bus_region *other = &bus->regions[i];
 
-		if (ranges_overlap(base, len, other->base, other->len))
+		if (ranges_overlap(base, len, other->base, other->len) &&
+		    !is_nested(base, len, other->base, other->len) &&
+		    !is_nested(other->base, other->len, base, len))
 			return err_set(e, -EEXIST, "%s: range 0x%llx + 0x%llx is taken", bus->name,
 				       (unsigned long long)base, (unsigned long long)len);
-		if (other->base < base)
+		if (other->base < base || (other->base == base && other->len > len))
 			at = i + 1;
 	}
 	memmove(&bus->regions[at + 1], &bus->regions[at],
@@ -35,20 +43,27 @@ int bus_add(struct bus *bus, u64 base, u64 len, const struct bus_ops *ops, void 
 	return 0;
 }
 
+/*
+ * From the last region that begins at or before the address, backwards: inner regions sort behind
+ * the one around them, so the first that holds the whole access is the innermost.
+ */
 static const struct bus_region *bus_find(const struct bus *bus, u64 addr, u32 len)
 {
 	u32 low = 0, high = bus->nr_regions;
 
 	while (low < high) {
 		u32 mid = low + (high - low) / 2;
-		const struct bus_region *region = &bus->regions[mid];
 
-		if (addr < region->base)
+		if (addr < bus->regions[mid].base)
 			high = mid;
-		else if (addr - region->base >= region->len)
-			low = mid + 1;
 		else
-			return range_fits(addr - region->base, len, region->len) ? region : NULL;
+			low = mid + 1;
+	}
+	for (; low > 0; low--) {
+		const struct bus_region *region = &bus->regions[low - 1];
+
+		if (range_fits(addr - region->base, len, region->len))
+			return region;
 	}
 	return NULL;
 }

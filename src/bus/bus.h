@@ -23,14 +23,18 @@ struct bus_region {
 	void *opaque;
 };
 
-/* Filled before the vCPUs start, read-only from then on. Sorted by base. */
+/* Filled before the vCPUs start, read-only from then on. Sorted by base; at one base, larger first. */
 struct bus {
 	const char *name;
 	u32 nr_regions;
 	struct bus_region regions[BUS_REGIONS_MAX];
 };
 
-/* bus_add - claim [base, base + len). Return: 0, or -errno with words when full or taken. */
+/*
+ * bus_add - claim [base, base + len). A region may lie wholly inside a larger one and then answers
+ * the accesses that it holds (port 0xcf9 within 0xcf8 to 0xcff); any other overlap is refused.
+ * Return: 0, or -errno with words when full or taken.
+ */
 int bus_add(struct bus *bus, u64 base, u64 len, const struct bus_ops *ops, void *opaque,
 	    struct err *e);
 

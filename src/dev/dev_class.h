@@ -110,6 +110,7 @@ struct dev_host {
 	struct bus *pio; /* NULL where the architecture has no port I/O */
 	struct bus *mmio;
 	struct dev_ram_layout ram;
+	u64 ecam_gpa; /* where PCI configuration space is to be, if there is any */
 	/* set_irq - drive interrupt line `gsi`; devices sharing a line are ORed by device. Context: any thread. */
 	void (*set_irq)(struct dev_host *host, struct dev *dev, u32 gsi, bool level);
 	/* event - the guest ended the machine or nearly so. Returns at once. Context: any thread. */

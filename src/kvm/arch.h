@@ -56,6 +56,9 @@ int arch_tables_write(const struct arch_machine *machine, struct err *e);
 /* arch_ram_layout - how RAM lies about 4 GiB, for firmware devices. */
 struct dev_ram_layout arch_ram_layout(const struct gmem *mem);
 
+/* arch_ecam_gpa - where the machine has its PCI configuration window. */
+u64 arch_ecam_gpa(void);
+
 /* arch_vcpus_max - the most vCPUs the machine's tables can name. */
 u32 arch_vcpus_max(void);
 

@@ -101,6 +101,7 @@ static int vm_create_memory(struct vm *vm, struct err *e)
 	if (status == 0)
 		status = kvm_vm_map_memory(&vm->kvm, &vm->mem, e);
 	vm->host.ram = arch_ram_layout(&vm->mem);
+	vm->host.ecam_gpa = arch_ecam_gpa();
 	return status;
 }
 

@@ -66,10 +66,12 @@ void fm_create(struct fake_machine *fm)
 		abort();
 	pthread_mutex_init(&fm->lock, NULL);
 	fm->pio.name = "port I/O";
+	fm->mmio.name = "MMIO";
 	fm->realtime_ns = START_SECONDS * 1000000000ull;
 	fm->host = (struct dev_host){
 		.evl = &fm->evl,
 		.pio = &fm->pio,
+		.mmio = &fm->mmio,
 		.ram = { .below_4g_bytes = MIB(128) },
 		.set_irq = host_set_irq,
 		.event = host_event,

@@ -21,7 +21,7 @@ struct fm_event {
 struct fake_machine {
 	struct dev_host host;
 	struct evl evl;
-	struct bus pio;
+	struct bus pio, mmio;
 	u64 realtime_ns;      /* what the devices' clock shows; the test moves it */
 	pthread_mutex_t lock; /* guards lines, rises and events */
 	u32 lines[FM_LINES];  /* a bit for each device that holds the line */
