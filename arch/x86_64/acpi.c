@@ -395,7 +395,7 @@ int acpi_write(const struct arch_machine *machine, struct err *e)
 				  .next_gpa = LAYOUT_TABLES_GPA + sizeof(struct acpi_rsdp) };
 	const struct acpi_facs facs = { .signature = { 'F', 'A', 'C', 'S' },
 					.length = le32_make(sizeof(facs)), .version = 2 };
-	gpa_t facs_gpa, dsdt_gpa, xsdt_gpa;
+	gpa_t facs_gpa = 0, dsdt_gpa = 0, xsdt_gpa = 0;
 	int status;
 
 	if (machine->nr_cpus < 1 || machine->nr_cpus > LAYOUT_CPUS_MAX)

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // ACPI tables: found and summed as a kernel does it, and disassembled by iasl.
-// test-sources: arch/x86_64/acpi.c aml:arch/x86_64/dsdt.asl aml:arch/x86_64/pci.asl src/mem/guest_mem.c src/util/err.c src/util/fd.c
+// test-sources: arch/x86_64/acpi.c aml:arch/x86_64/dsdt.asl aml:arch/x86_64/pci.asl
+// src/mem/guest_mem.c src/util/err.c src/util/fd.c
+#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 #include <unistd.h>
 
 #include "dev/acpi_pm.h"
@@ -190,7 +191,8 @@ static void the_fadt_says_what_a_pc_has_and_this_machine_lacks(void **state)
 
 	write_tables(f, 1);
 	find_table(f, "FACP");
-	assert_int_equal(table_value(f, 109, 2), 1 << 0 | 1 << 2); /* ISA devices; no i8042, no VGA */
+	assert_int_equal(table_value(f, 109, 2),
+			 1 << 0 | 1 << 2);              /* ISA devices; no i8042, no VGA */
 	assert_int_equal(table_value(f, 108, 1), 0x32); /* century */
 }
 
@@ -217,8 +219,10 @@ static void the_fadt_leads_to_facs_and_dsdt(void **state)
 /* Name (_S5, Package () { SLP_TYPa, SLP_TYPb, ...}) in machine language (section 20.2). */
 static void the_dsdt_switches_off_by_the_value_the_device_knows(void **state)
 {
-	static const u8 s5[] = { 0x08, '_', 'S', '5', '_', 0x12, 0x08, 0x04,
-				 0x0a, ACPI_S5_SLP_TYP, 0x0a, ACPI_S5_SLP_TYP };
+	static const u8 s5[] = {
+		0x08,           '_', 'S', '5', '_', 0x12, 0x08, 0x04, 0x0a, ACPI_S5_SLP_TYP, 0x0a,
+		ACPI_S5_SLP_TYP
+	};
 
 	(void)state;
 	assert_non_null(memmem(dsdt_aml.bytes, dsdt_aml.len, s5, sizeof(s5)));
@@ -316,7 +320,8 @@ static void run(const char *fmt, const char *folder)
 	int status;
 
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the formats are those of the callers below */
+#pragma GCC diagnostic ignored \
+	"-Wformat-nonliteral" /* the formats are those of the callers below */
 	snprintf(command, sizeof(command), fmt, folder);
 #pragma GCC diagnostic pop
 	status = system(command);
@@ -357,8 +362,10 @@ static void iasl_finds_no_fault_in_the_tables(void **state)
 	write_tables(f, LAYOUT_CPUS_MAX);
 	write_listed_files(f, folder);
 	run("cd %s && for t in *.dat; do iasl -d \"$t\" >>log 2>&1 || exit 1; done", folder);
-	/* It exits with 0 whatever it finds: what counts is what it says, here and in its output. */
-	run("cd %s && ! grep -iE 'error|warning|invalid|unknown|incorrect|mismatch' log *.dsl >&2", folder);
+	/* It exits with 0 whatever it finds: what counts is what it says, here and in its output.
+	 */
+	run("cd %s && ! grep -iE 'error|warning|invalid|unknown|incorrect|mismatch' log *.dsl >&2",
+	    folder);
 	run("cd %s && test \"$(ls *.dsl | wc -l)\" = 8", folder);
 	run("rm -r %s", folder);
 }

@@ -15,13 +15,15 @@ int boot_check_place(gpa_t start_gpa, u64 size_bytes, u64 ram_end_gpa, struct er
 
 	if (!checked_add(start_gpa, size_bytes, &end_gpa) || end_gpa > LAYOUT_HOLE_GPA ||
 	    start_gpa < LAYOUT_HIGH_RAM_GPA || size_bytes == 0)
-		return err_set(e, -ENOEXEC,
-			       "it wants 0x%llx bytes at 0x%llx: kernels can lie from 0x%x to 0x%x only",
-			       (unsigned long long)size_bytes, (unsigned long long)start_gpa,
-			       LAYOUT_HIGH_RAM_GPA, LAYOUT_HOLE_GPA);
+		return err_set(
+			e, -ENOEXEC,
+			"it wants 0x%llx bytes at 0x%llx: kernels can lie from 0x%x to 0x%x only",
+			(unsigned long long)size_bytes, (unsigned long long)start_gpa,
+			LAYOUT_HIGH_RAM_GPA, LAYOUT_HOLE_GPA);
 	if (end_gpa > ram_end_gpa)
 		return err_set(e, -EINVAL,
-			       "it needs at least %llu MiB of memory to start, and the machine has %llu MiB: give more (-m)",
+			       "it needs at least %llu MiB of memory to start, and the machine has "
+			       "%llu MiB: give more (-m)",
 			       (unsigned long long)((end_gpa + MIB(1) - 1) >> 20),
 			       (unsigned long long)(ram_end_gpa >> 20));
 	return 0;
@@ -50,7 +52,8 @@ static int boot_plan_by_format(const struct boot_file *file, enum boot_protocol 
 		if (!IS_ENABLED(CONFIG_BOOT_BZIMAGE))
 			return boot_not_built("a bzImage", "CONFIG_BOOT_BZIMAGE", e);
 		if (wanted == BOOT_PVH)
-			return err_set(e, -EINVAL, "a bzImage has no PVH entry: give the ELF vmlinux");
+			return err_set(e, -EINVAL,
+				       "a bzImage has no PVH entry: give the ELF vmlinux");
 		return bzimage_plan(file, ram_end_gpa, plan, e);
 	}
 	if (elf_is(file)) {
@@ -64,8 +67,10 @@ static int boot_plan_by_format(const struct boot_file *file, enum boot_protocol 
 static int boot_plan_kernel(const struct boot_source *source, u64 ram_end_gpa,
 			    struct boot_plan *plan, struct err *e)
 {
-	struct boot_file file = { .fd = source->kernel_fd, .size_bytes = source->kernel_bytes,
-				  .head_bytes = (u32)MIN(source->kernel_bytes, BOOT_HEAD_BYTES + 0u) };
+	struct boot_file file = { .fd = source->kernel_fd,
+				  .size_bytes = source->kernel_bytes,
+				  .head_bytes =
+					  (u32)MIN(source->kernel_bytes, BOOT_HEAD_BYTES + 0u) };
 	int status;
 
 	if (file.size_bytes == 0)
@@ -76,7 +81,8 @@ static int boot_plan_kernel(const struct boot_source *source, u64 ram_end_gpa,
 	return boot_plan_by_format(&file, source->protocol, ram_end_gpa, plan, e);
 }
 
-/* The highest page-aligned place for `size_bytes` that end at `end_max` or below; 0 if there is none. */
+/* The highest page-aligned place for `size_bytes` that end at `end_max` or below; 0 if there is
+ * none. */
 static u64 boot_place_below(u64 end_max, u64 size_bytes)
 {
 	u64 base;
@@ -101,7 +107,8 @@ static int boot_plan_initrd(const struct boot_source *source, u64 ram_end_gpa,
 		base = boot_place_below(kernel->base_gpa, size_bytes);
 	if (base < LAYOUT_HIGH_RAM_GPA)
 		return err_set(e, -EINVAL,
-			       "its %llu KiB do not fit below 0x%llx beside the kernel (0x%llx bytes at 0x%llx): make it smaller, or give more memory (-m)",
+			       "its %llu KiB do not fit below 0x%llx beside the kernel (0x%llx "
+			       "bytes at 0x%llx): make it smaller, or give more memory (-m)",
 			       (unsigned long long)((size_bytes + 1023) >> 10),
 			       (unsigned long long)end_max, (unsigned long long)kernel->size_bytes,
 			       (unsigned long long)kernel->base_gpa);
@@ -109,7 +116,8 @@ static int boot_plan_initrd(const struct boot_source *source, u64 ram_end_gpa,
 	return 0;
 }
 
-static int boot_plan_cmdline(const struct boot_source *source, struct boot_plan *plan, struct err *e)
+static int boot_plan_cmdline(const struct boot_source *source, struct boot_plan *plan,
+			     struct err *e)
 {
 	u32 max_bytes = MIN(plan->cmdline_max_bytes, ARCH_CMDLINE_BYTES - 1u);
 
@@ -167,17 +175,17 @@ static int boot_write_info(const struct gmem *mem, const struct boot_source *sou
 	if (status == 0)
 		status = gmem_write(mem, LAYOUT_CMDLINE_GPA + plan->cmdline_bytes, &nul, 1);
 	if (status == 0)
-		status = IS_ENABLED(CONFIG_BOOT_PVH) && plan->protocol == BOOT_PVH ?
-				 pvh_write_start_info(mem, plan) :
-				 zero_page_write(mem, plan);
+		status = IS_ENABLED(CONFIG_BOOT_PVH) && plan->protocol == BOOT_PVH
+				 ? pvh_write_start_info(mem, plan)
+				 : zero_page_write(mem, plan);
 	if (status < 0)
 		return err_errno(e, status, "write the boot information");
 	return 0;
 }
 
 /* Everything is checked before the first byte is loaded. */
-static int boot_make_plan(const struct boot_source *source, u64 ram_end_gpa,
-			  struct boot_plan *plan, struct err *e)
+static int boot_make_plan(const struct boot_source *source, u64 ram_end_gpa, struct boot_plan *plan,
+			  struct err *e)
 {
 	if (boot_plan_kernel(source, ram_end_gpa, plan, e) < 0)
 		return err_prefix(e, "kernel");
@@ -204,7 +212,8 @@ int arch_boot_load(const struct arch_machine *machine, const struct boot_source 
 	status = boot_write_info(mem, source, &plan, e);
 	if (status < 0)
 		return status;
-	*entry = (struct boot_entry){ .protocol = plan.protocol, .entry_gpa = plan.entry_gpa,
+	*entry = (struct boot_entry){ .protocol = plan.protocol,
+				      .entry_gpa = plan.entry_gpa,
 				      .info_gpa = LAYOUT_ZERO_PAGE_GPA };
 	return 0;
 }

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the kernel loaders of x86_64 share: a parser of each format makes a plan, boot.c carries it out.
+// What the kernel loaders of x86_64 share: a parser of each format makes a plan, boot.c carries it
+// out.
 #pragma once
 
 #include "kvm/arch.h"
 
 enum {
-	BOOT_HEAD_BYTES = 2048, /* holds every header that is looked at, and the magic of an ext4 image */
+	BOOT_HEAD_BYTES =
+		2048, /* holds every header that is looked at, and the magic of an ext4 image */
 	BOOT_PIECES_MAX = 32, /* program headers in an ELF file */
-	/* The setup header in a bzImage and in the zero page (boot.rst, "The real-mode kernel header"). */
+	/* The setup header in a bzImage and in the zero page (boot.rst, "The real-mode kernel
+	   header"). */
 	SETUP_HEADER_OFFSET = 0x1f1,
 	SETUP_HEADER_END_MAX = 0x290, /* the zero page's next field */
 	BOOT_MEMMAP_MAX = 8 + GMEM_REGIONS_MAX,
@@ -36,8 +39,8 @@ struct boot_plan {
 	struct boot_piece pieces[BOOT_PIECES_MAX];
 	struct gmem_range kernel; /* what the kernel uses before it reads the memory map */
 	struct gmem_range initrd; /* page-aligned base, exact size; empty for none */
-	u64 initrd_end_max_gpa; /* the initrd ends here or below */
-	u32 cmdline_max_bytes; /* without the NUL */
+	u64 initrd_end_max_gpa;   /* the initrd ends here or below */
+	u32 cmdline_max_bytes;    /* without the NUL */
 	u32 cmdline_bytes;
 	u32 setup_header_bytes; /* 0: the file has no setup header */
 	u8 setup_header[SETUP_HEADER_END_MAX - SETUP_HEADER_OFFSET];
@@ -85,5 +88,6 @@ struct boot_memory {
 	enum boot_memory_type type;
 };
 
-/* boot_memmap - the memory map in rising order. Return: how many entries, at most BOOT_MEMMAP_MAX. */
+/* boot_memmap - the memory map in rising order. Return: how many entries, at most BOOT_MEMMAP_MAX.
+ */
 u32 boot_memmap(const struct gmem *mem, struct boot_memory *map);

@@ -27,21 +27,25 @@ static int bzimage_check_protocol(const struct setup_header *hdr, struct err *e)
 	u32 version = le16_get(hdr->version);
 
 	if (le16_get(hdr->boot_flag) != SETUP_BOOT_FLAG)
-		return err_set(e, -ENOEXEC, "the bzImage's boot flag is 0x%04x, not 0x%04x: damaged file",
+		return err_set(e, -ENOEXEC,
+			       "the bzImage's boot flag is 0x%04x, not 0x%04x: damaged file",
 			       le16_get(hdr->boot_flag), SETUP_BOOT_FLAG);
 	if (version < SETUP_VERSION_MIN)
 		return err_set(e, -ENOEXEC,
-			       "the bzImage speaks boot protocol %u.%u: 2.12 (Linux 3.8) or later is needed",
+			       "the bzImage speaks boot protocol %u.%u: 2.12 (Linux 3.8) or later "
+			       "is needed",
 			       version >> 8, version & 0xff);
 	if (bzimage_header_end(hdr) < SETUP_HEADER_OFFSET + sizeof(*hdr))
 		return err_set(e, -ENOEXEC,
-			       "the bzImage's setup header ends at 0x%x, too early for protocol %u.%u: damaged file",
+			       "the bzImage's setup header ends at 0x%x, too early for protocol "
+			       "%u.%u: damaged file",
 			       bzimage_header_end(hdr), version >> 8, version & 0xff);
 	if (!(hdr->loadflags & SETUP_LOADED_HIGH))
 		return err_set(e, -ENOEXEC, "it is a zImage, which is loaded low: build a bzImage");
 	if (!(le16_get(hdr->xloadflags) & SETUP_XLF_KERNEL_64))
 		return err_set(e, -ENOEXEC,
-			       "the bzImage has no 64-bit entry (a 32-bit kernel?): give an x86_64 kernel");
+			       "the bzImage has no 64-bit entry (a 32-bit kernel?): give an x86_64 "
+			       "kernel");
 	return 0;
 }
 
@@ -50,23 +54,27 @@ static int bzimage_find_body(const struct boot_file *file, const struct setup_he
 			     struct boot_piece *body, struct err *e)
 {
 	/* For an old reason, 0 means 4 (boot.rst, setup_sects). */
-	u64 sectors = hdr->setup_sects ? hdr->setup_sects : 4;
+	u64 sectors = hdr->setup_sects ? hdr->setup_sects : 4, promised_bytes;
 
 	body->offset = (sectors + 1) * SETUP_SECTOR_BYTES;
 	body->file_bytes = (u64)le32_get(hdr->syssize) * SETUP_PARAGRAPH_BYTES;
-	if (!range_fits(body->offset, body->file_bytes, file->size_bytes))
+	promised_bytes = body->offset + body->file_bytes; /* 8-bit and 32-bit counts: no overflow */
+	if (promised_bytes > file->size_bytes)
 		return err_set(e, -ENOEXEC,
-			       "the bzImage is cut short: its header promises %llu bytes, the file has %llu",
-			       (unsigned long long)(body->offset + body->file_bytes),
+			       "the bzImage is cut short: its header promises %llu bytes, the file "
+			       "has %llu",
+			       (unsigned long long)promised_bytes,
 			       (unsigned long long)file->size_bytes);
 	if (body->file_bytes <= SETUP_ENTRY_64)
 		return err_set(e, -ENOEXEC,
-			       "the bzImage's kernel has %llu bytes, and its entry is at byte %d: damaged file",
+			       "the bzImage's kernel has %llu bytes, and its entry is at byte %d: "
+			       "damaged file",
 			       (unsigned long long)body->file_bytes, SETUP_ENTRY_64);
 	if (!range_fits(le32_get(hdr->payload_offset), le32_get(hdr->payload_length),
 			body->file_bytes))
 		return err_set(e, -ENOEXEC,
-			       "the bzImage's payload (%u bytes at %u) lies outside of its %llu bytes: damaged file",
+			       "the bzImage's payload (%u bytes at %u) lies outside of its %llu "
+			       "bytes: damaged file",
 			       le32_get(hdr->payload_length), le32_get(hdr->payload_offset),
 			       (unsigned long long)body->file_bytes);
 	return 0;
@@ -84,7 +92,8 @@ static int bzimage_place(const struct setup_header *hdr, u64 body_bytes, u64 ram
 	if (hdr->relocatable_kernel) {
 		if (align == 0 || (align & (align - 1)) != 0)
 			return err_set(e, -ENOEXEC,
-				       "the bzImage's kernel_alignment is 0x%llx, not a power of two: damaged file",
+				       "the bzImage's kernel_alignment is 0x%llx, not a power of "
+				       "two: damaged file",
 				       (unsigned long long)align);
 		load_gpa = MAX(load_gpa, (u64)LAYOUT_HIGH_RAM_GPA);
 		if (load_gpa < LAYOUT_HOLE_GPA) /* else the check below tells, and nothing wraps */

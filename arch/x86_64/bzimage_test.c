@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // bzImage loading and the zero page, with images made by hand.
-// test-sources: arch/x86_64/boot.c arch/x86_64/bzimage.c arch/x86_64/elf.c arch/x86_64/pvh.c arch/x86_64/stranger.c arch/x86_64/zero_page.c arch/x86_64/layout.c src/mem/guest_mem.c src/util/err.c src/util/fd.c tests/lib/boot_bench.c
+// test-sources: arch/x86_64/boot.c arch/x86_64/bzimage.c arch/x86_64/elf.c arch/x86_64/pvh.c
+// arch/x86_64/stranger.c arch/x86_64/zero_page.c arch/x86_64/layout.c src/mem/guest_mem.c
+// src/util/err.c src/util/fd.c tests/lib/boot_bench.c
+#include <cmocka.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <cmocka.h>
 #include <unistd.h>
 
 #include "boot.h"
@@ -190,7 +192,8 @@ static void the_setup_data_is_one_node_of_random_bytes(void **state)
 	assert_int_equal(le64_get(f->zp.hdr.setup_data), LAYOUT_SETUP_DATA_GPA);
 	assert_int_equal(gmem_read(&f->bench.mem, LAYOUT_SETUP_DATA_GPA, &first, sizeof(first)), 0);
 	load_well(f);
-	assert_int_equal(gmem_read(&f->bench.mem, LAYOUT_SETUP_DATA_GPA, &second, sizeof(second)), 0);
+	assert_int_equal(gmem_read(&f->bench.mem, LAYOUT_SETUP_DATA_GPA, &second, sizeof(second)),
+			 0);
 	assert_int_equal(le64_get(first.next), 0);
 	assert_int_equal(le32_get(first.type), 9);
 	assert_int_equal(le32_get(first.len), 32);
@@ -358,7 +361,8 @@ static void too_little_ram_is_told_with_what_is_needed(void **state)
 	struct fixture *f = *state;
 
 	image_put(&f->image, 0x260, 4, MIB(100) + 1);
-	load_badly(f, -EINVAL, "needs at least 117 MiB of memory to start, and the machine has 64 MiB");
+	load_badly(f, -EINVAL,
+		   "needs at least 117 MiB of memory to start, and the machine has 64 MiB");
 }
 
 static void a_kernel_for_the_hole_is_refused(void **state)
@@ -466,7 +470,8 @@ static void every_cut_of_a_sound_image_is_refused(void **state)
 	struct fixture *f = *state;
 	size_t whole = f->image.len;
 
-	for (f->image.len = 0; f->image.len < whole; f->image.len += f->image.len < 0x300 ? 1 : 97) {
+	for (f->image.len = 0; f->image.len < whole;
+	     f->image.len += f->image.len < 0x300 ? 1 : 97) {
 		assert_int_equal(load(f), -ENOEXEC);
 		assert_true(strncmp(f->bench.err.text, "kernel: ", 8) == 0);
 	}
@@ -488,7 +493,10 @@ static void a_file_that_is_no_kernel_is_named(void **state)
 		const char *words;
 	} strangers[] = {
 		{ 0, "\x1f\x8b\x08", "gzip" },
-		{ 0, "\xfd" "7zXZ", "xz data" },
+		{ 0,
+		  "\xfd"
+		  "7zXZ",
+		  "xz data" },
 		{ 0, "MZ", "EFI program" },
 		{ 0x38, "ARM\x64", "aarch64 Image" },
 		{ 0, "070701", "give it as the initrd" },

@@ -1,22 +1,37 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // ELF loading by the 64-bit entry and by the PVH note, with files made by hand.
-// test-sources: arch/x86_64/boot.c arch/x86_64/bzimage.c arch/x86_64/elf.c arch/x86_64/pvh.c arch/x86_64/stranger.c arch/x86_64/zero_page.c arch/x86_64/layout.c src/mem/guest_mem.c src/util/err.c src/util/fd.c tests/lib/boot_bench.c
+// test-sources: arch/x86_64/boot.c arch/x86_64/bzimage.c arch/x86_64/elf.c arch/x86_64/pvh.c
+// arch/x86_64/stranger.c arch/x86_64/zero_page.c arch/x86_64/layout.c src/mem/guest_mem.c
+// src/util/err.c src/util/fd.c tests/lib/boot_bench.c
+#include <cmocka.h>
 #include <elf.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <cmocka.h>
 
 #include "boot.h"
 #include "layout.h"
 #include "tests/lib/boot_bench.h"
 #include "zero_page.h"
 
-enum { EHDR_TYPE = 16, EHDR_MACHINE = 18, EHDR_ENTRY = 24, EHDR_PHOFF = 32, EHDR_PHENTSIZE = 54,
-       EHDR_PHNUM = 56 };
-enum { PHDR_TYPE = 0, PHDR_OFFSET = 8, PHDR_VADDR = 16, PHDR_PADDR = 24, PHDR_FILESZ = 32,
-       PHDR_MEMSZ = 40, PHDR_ALIGN = 48 };
+enum {
+	EHDR_TYPE = 16,
+	EHDR_MACHINE = 18,
+	EHDR_ENTRY = 24,
+	EHDR_PHOFF = 32,
+	EHDR_PHENTSIZE = 54,
+	EHDR_PHNUM = 56
+};
+enum {
+	PHDR_TYPE = 0,
+	PHDR_OFFSET = 8,
+	PHDR_VADDR = 16,
+	PHDR_PADDR = 24,
+	PHDR_FILESZ = 32,
+	PHDR_MEMSZ = 40,
+	PHDR_ALIGN = 48
+};
 
 struct fixture {
 	struct boot_bench bench;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // How RAM is laid out for sizes small and large.
 // test-sources: arch/x86_64/layout.c src/mem/guest_mem.c src/util/err.c src/util/fd.c
+#include <cmocka.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "boot.h"
 #include "layout.h"
@@ -36,8 +36,9 @@ static void ram_beyond_3_gib_goes_on_at_4_gib(void **state)
 
 static void sizes_that_no_machine_can_have_are_refused(void **state)
 {
-	static const u64 sizes[] = { 0, MIB(2) - KIB(4), MIB(2) + 1, GIB(8192) + KIB(4),
-				     999999999ull << 20, UINT64_MAX };
+	static const u64 sizes[] = {
+		0, MIB(2) - KIB(4), MIB(2) + 1, GIB(8192) + KIB(4), 999999999ull << 20, UINT64_MAX
+	};
 	struct gmem_range ranges[GMEM_REGIONS_MAX];
 	struct err e = { 0 };
 
@@ -51,8 +52,8 @@ static void sizes_that_no_machine_can_have_are_refused(void **state)
 
 static void the_memory_map_rises_and_holds_all_ram_above_1_mib(void **state)
 {
-	struct gmem mem = { .nr_regions = 2, .regions = { { 0, GIB(3), 0, NULL },
-							  { GIB(4), GIB(7), 0, NULL } } };
+	struct gmem mem = { .nr_regions = 2,
+			    .regions = { { 0, GIB(3), 0, NULL }, { GIB(4), GIB(7), 0, NULL } } };
 	struct boot_memory map[BOOT_MEMMAP_MAX];
 	u32 nr = boot_memmap(&mem, map);
 	u64 end = 0, ram_bytes = 0;
@@ -69,8 +70,8 @@ static void the_memory_map_rises_and_holds_all_ram_above_1_mib(void **state)
 
 static void firmware_devices_learn_both_parts_of_ram(void **state)
 {
-	struct gmem mem = { .nr_regions = 2, .regions = { { 0, GIB(3), 0, NULL },
-							  { GIB(4), GIB(7), 0, NULL } } };
+	struct gmem mem = { .nr_regions = 2,
+			    .regions = { { 0, GIB(3), 0, NULL }, { GIB(4), GIB(7), 0, NULL } } };
 	struct dev_ram_layout layout = arch_ram_layout(&mem);
 
 	(void)state;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The MP table: CPUs and interrupt wiring for kernels without ACPI (Intel MultiProcessor Specification 1.4, chapter 4).
+// The MP table: CPUs and interrupt wiring for kernels without ACPI (Intel MultiProcessor
+// Specification 1.4, chapter 4).
 #include <errno.h>
 
 #include "layout.h"
@@ -143,17 +144,19 @@ static void mptable_add_interrupt(struct mp_table *table, u8 entry_type, u8 inte
 
 static void mptable_add_interrupts(struct mp_table *table, u8 ioapic_id)
 {
-	for (u8 irq = 0; irq < MP_ISA_IRQS; irq++)
+	for (u32 irq = 0; irq < MP_ISA_IRQS; irq++)
 		if (irq != MP_ISA_CASCADE)
-			mptable_add_interrupt(table, MP_ENTRY_IO_INTERRUPT, MP_INTERRUPT_INT, irq,
-					      ioapic_id, irq);
+			mptable_add_interrupt(table, MP_ENTRY_IO_INTERRUPT, MP_INTERRUPT_INT,
+					      (u8)irq, ioapic_id, (u8)irq);
 	mptable_add_interrupt(table, MP_ENTRY_LOCAL_INTERRUPT, MP_INTERRUPT_EXTINT, 0, 0, 0);
-	mptable_add_interrupt(table, MP_ENTRY_LOCAL_INTERRUPT, MP_INTERRUPT_NMI, 0, MP_ALL_LAPICS, 1);
+	mptable_add_interrupt(table, MP_ENTRY_LOCAL_INTERRUPT, MP_INTERRUPT_NMI, 0, MP_ALL_LAPICS,
+			      1);
 }
 
 static void mptable_fill(struct mp_table *table, u32 nr_cpus)
 {
-	const struct mp_bus bus = { .entry_type = MP_ENTRY_BUS, .bus_id = MP_ISA_BUS,
+	const struct mp_bus bus = { .entry_type = MP_ENTRY_BUS,
+				    .bus_id = MP_ISA_BUS,
 				    .name = { 'I', 'S', 'A', ' ', ' ', ' ' } };
 	const struct mp_ioapic ioapic = {
 		.entry_type = MP_ENTRY_IOAPIC,
@@ -198,8 +201,8 @@ int mptable_write(const struct arch_machine *machine, struct err *e)
 	struct mp_table table = { 0 };
 
 	if (machine->nr_cpus < 1 || machine->nr_cpus > LAYOUT_CPUS_MAX)
-		return err_set(e, -EINVAL, "%u CPUs: the MP table describes 1 to %d", machine->nr_cpus,
-			       LAYOUT_CPUS_MAX);
+		return err_set(e, -EINVAL, "%u CPUs: the MP table describes 1 to %d",
+			       machine->nr_cpus, LAYOUT_CPUS_MAX);
 	mptable_fill(&table, machine->nr_cpus);
 	mptable_seal(&table);
 	if (gmem_write(machine->mem, LAYOUT_MPTABLE_GPA, &table,

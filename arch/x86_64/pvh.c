@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// PVH: the ELF note with a 32-bit entry, and the start info it expects (Xen's public elfnote.h and arch-x86/hvm/start_info.h).
+// PVH: the ELF note with a 32-bit entry, and the start info it expects (Xen's public elfnote.h and
+// arch-x86/hvm/start_info.h).
 #include <elf.h>
 #include <errno.h>
 #include <string.h>
@@ -63,7 +64,8 @@ static int pvh_read_entry(const struct boot_file *file, u64 offset, u32 len, gpa
 	int status;
 
 	if (len != 4 && len != 8)
-		return err_set(e, -ENOEXEC, "the PVH note has %u bytes, neither 4 nor 8: damaged file", len);
+		return err_set(e, -ENOEXEC,
+			       "the PVH note has %u bytes, neither 4 nor 8: damaged file", len);
 	status = boot_read(file, bytes, len, offset, e);
 	if (status < 0)
 		return status;
@@ -85,7 +87,8 @@ int pvh_find_entry(const struct boot_file *file, u64 offset, u64 size_bytes, u64
 	} note;
 
 	if (size_bytes > PVH_NOTES_MAX_BYTES)
-		return err_set(e, -ENOEXEC, "the ELF file has %llu bytes of notes: at most %d are looked at",
+		return err_set(e, -ENOEXEC,
+			       "the ELF file has %llu bytes of notes: at most %d are looked at",
 			       (unsigned long long)size_bytes, PVH_NOTES_MAX_BYTES);
 	/* `at` and every sum below are small: 32-bit lengths on top of 64 KiB. */
 	for (u64 at = 0; range_fits(at, sizeof(note), size_bytes);) {
@@ -97,7 +100,8 @@ int pvh_find_entry(const struct boot_file *file, u64 offset, u64 size_bytes, u64
 		value_at = ALIGN_UP(at + sizeof(note.head) + note.head.n_namesz, pad);
 		next = ALIGN_UP(value_at + note.head.n_descsz, pad);
 		if (!range_fits(value_at, note.head.n_descsz, size_bytes))
-			return err_set(e, -ENOEXEC, "the ELF file's notes run over their end: damaged file");
+			return err_set(e, -ENOEXEC,
+				       "the ELF file's notes run over their end: damaged file");
 		if (note.head.n_type == PVH_NOTE_PHYS32_ENTRY && note.head.n_namesz == name_bytes &&
 		    memcmp(note.name, PVH_NOTE_NAME, name_bytes) == 0)
 			return pvh_read_entry(file, offset + value_at, note.head.n_descsz,

@@ -19,7 +19,10 @@ static const struct magic magics[] = {
 	  "it is an EFI program without a Linux setup header (a unified kernel image?): "
 	  "give the bzImage inside it" },
 	{ 0, 2, "\x1f\x8b", "it is gzip data: unpack it (gunzip), or give the bzImage" },
-	{ 0, 6, "\xfd" "7zXZ", "it is xz data: unpack it (unxz), or give the bzImage" },
+	{ 0, 6,
+	  "\xfd"
+	  "7zXZ",
+	  "it is xz data: unpack it (unxz), or give the bzImage" },
 	{ 0, 4, "\x28\xb5\x2f\xfd", "it is zstd data: unpack it (unzstd), or give the bzImage" },
 	{ 0, 4, "\x02\x21\x4c\x18", "it is lz4 data: unpack it (unlz4), or give the bzImage" },
 	{ 0, 4, "\x04\x22\x4d\x18", "it is lz4 data: unpack it (unlz4), or give the bzImage" },
@@ -35,7 +38,8 @@ static const struct magic magics[] = {
 	{ 0, 2, "#!", "it is a script: give a bzImage or vmlinux" },
 	{ 0x438, 2, "\x53\xef", "it is an ext4 file system: give the kernel file inside it" },
 	{ 0x101, 5, "ustar", "it is a tar archive: give the kernel file inside it" },
-	{ 0x1fe, 2, "\x55\xaa", "it is a disk image or boot sector: give the kernel file inside it" },
+	{ 0x1fe, 2, "\x55\xaa",
+	  "it is a disk image or boot sector: give the kernel file inside it" },
 };
 
 const char *boot_stranger(const struct boot_file *file)
@@ -47,5 +51,6 @@ const char *boot_stranger(const struct boot_file *file)
 		    memcmp(file->head + m->offset, m->bytes, m->len) == 0)
 			return m->words;
 	}
-	return "it is no kernel that is known here: give a bzImage (/boot/vmlinuz-*) or an ELF vmlinux";
+	return "it is no kernel that is known here: give a bzImage (/boot/vmlinuz-*) or an ELF "
+	       "vmlinux";
 }

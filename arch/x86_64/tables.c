@@ -12,13 +12,19 @@
  * tables are hardware-reduced ones. Real mode; what is there of the two reset devices ends it.
  */
 static const u8 reset_code[] = {
-	0xba, ACPI_RESET_PORT & 0xff, ACPI_RESET_PORT >> 8, /* mov dx, ACPI_RESET_PORT */
-	0xb0, ACPI_RESET_VALUE, /* mov al, ACPI_RESET_VALUE */
-	0xee, /* out dx, al */
-	0xb0, 0xfe, /* mov al, 0xfe: the keyboard controller pulses its reset line */
-	0xe6, 0x64, /* out 0x64, al */
+	0xba,
+	ACPI_RESET_PORT & 0xff,
+	ACPI_RESET_PORT >> 8, /* mov dx, ACPI_RESET_PORT */
+	0xb0,
+	ACPI_RESET_VALUE, /* mov al, ACPI_RESET_VALUE */
+	0xee,             /* out dx, al */
+	0xb0,
+	0xfe, /* mov al, 0xfe: the keyboard controller pulses its reset line */
+	0xe6,
+	0x64, /* out 0x64, al */
 	0xf4, /* hlt */
-	0xeb, 0xfd, /* jmp to the hlt */
+	0xeb,
+	0xfd, /* jmp to the hlt */
 };
 
 _Static_assert(LAYOUT_RESET_VECTOR_GPA + sizeof(reset_code) <= LAYOUT_TABLES_END, "reset vector");

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The firmware as a whole: every table at once, and the reset vector.
-// test-sources: arch/x86_64/tables.c arch/x86_64/acpi.c arch/x86_64/mptable.c aml:arch/x86_64/dsdt.asl src/mem/guest_mem.c src/util/err.c src/util/fd.c
+// test-sources: arch/x86_64/tables.c arch/x86_64/acpi.c arch/x86_64/mptable.c
+// aml:arch/x86_64/dsdt.asl aml:arch/x86_64/pci.asl src/mem/guest_mem.c src/util/err.c src/util/fd.c
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <cmocka.h>
 
 #include "dev/acpi_pm.h"
 #include "layout.h"
@@ -58,7 +59,7 @@ static void a_jump_to_the_bios_resets_the_machine(void **state)
 	u8 code[16];
 
 	(void)state;
-	assert_int_equal(gmem_create(&mem, &range, 1, &e), 0);
+	assert_int_equal(gmem_create(&mem, GMEM_PRIVATE, &range, 1, &e), 0);
 	assert_int_equal(arch_tables_write(&machine, &e), 0);
 	assert_int_equal(gmem_read(&mem, 0xffff0, code, sizeof(code)), 0);
 	run_until_halt(&cpu, code, sizeof(code));
@@ -79,7 +80,7 @@ static void both_kinds_of_tables_are_there_at_once(void **state)
 	char rsdp[8], mp[4];
 
 	(void)state;
-	assert_int_equal(gmem_create(&mem, &range, 1, &e), 0);
+	assert_int_equal(gmem_create(&mem, GMEM_PRIVATE, &range, 1, &e), 0);
 	assert_int_equal(arch_tables_write(&machine, &e), 0);
 	assert_int_equal(gmem_read(&mem, LAYOUT_TABLES_GPA, rsdp, sizeof(rsdp)), 0);
 	assert_int_equal(gmem_read(&mem, LAYOUT_MPTABLE_GPA, mp, sizeof(mp)), 0);

@@ -208,3 +208,14 @@ u64 arch_vcpu_pc(struct kvm_vcpu *cpu)
 	kvm_vcpu_ioctl(cpu, KVM_GET_REGS, &regs, "KVM_GET_REGS", &e);
 	return regs.rip;
 }
+
+bool arch_vcpu_is_dead(struct kvm_vcpu *cpu)
+{
+	struct kvm_mp_state state = { 0 };
+	struct err e;
+
+	if (kvm_vcpu_ioctl(cpu, KVM_GET_MP_STATE, &state, "KVM_GET_MP_STATE", &e) < 0)
+		return false;
+	return state.mp_state == KVM_MP_STATE_UNINITIALIZED ||
+	       (state.mp_state == KVM_MP_STATE_HALTED && !cpu->run->if_flag);
+}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The Linux setup header and zero page (Documentation/x86/boot.rst and zero-page.rst, protocol 2.12 to 2.15).
+// The Linux setup header and zero page (Documentation/x86/boot.rst and zero-page.rst, protocol 2.12
+// to 2.15).
 #pragma once
 
 #include "util/bytes.h"
@@ -8,9 +9,9 @@ enum {
 	SETUP_BOOT_FLAG = 0xaa55,
 	SETUP_VERSION_MIN = 0x020c,
 	SETUP_JUMP_TARGET_BASE = 0x202, /* the header ends here plus the byte at 0x201 */
-	SETUP_LOADED_HIGH = 1 << 0, /* loadflags */
-	SETUP_XLF_KERNEL_64 = 1 << 0, /* xloadflags */
-	SETUP_LOADER_UNDEFINED = 0xff, /* type_of_loader of a loader without a number */
+	SETUP_LOADED_HIGH = 1 << 0,     /* loadflags */
+	SETUP_XLF_KERNEL_64 = 1 << 0,   /* xloadflags */
+	SETUP_LOADER_UNDEFINED = 0xff,  /* type_of_loader of a loader without a number */
 	SETUP_VID_MODE_NORMAL = 0xffff,
 	SETUP_DATA_RNG_SEED = 9,
 	SETUP_ENTRY_64 = 0x200, /* from the start of the protected-mode kernel */

@@ -72,6 +72,12 @@ int arch_irqchip_create(struct kvm_vm *vm, struct err *e);
 int arch_vcpu_setup(struct kvm_vm *vm, struct kvm_vcpu *cpu, const struct arch_machine *machine,
 		    const struct boot_entry *entry, struct err *e);
 
+/*
+ * arch_vcpu_is_dead - whether a stopped vCPU has halted with interrupts off, or was never started.
+ * Context: the vCPU's thread.
+ */
+bool arch_vcpu_is_dead(struct kvm_vcpu *cpu);
+
 /* arch_vcpu_pc - the guest address of the instruction a stopped vCPU is at, 0 if KVM does not tell. */
 u64 arch_vcpu_pc(struct kvm_vcpu *cpu);
 

@@ -10,9 +10,9 @@
 #include "util/log.h"
 #include "vm/vm.h"
 
-/* SIGUSR1 only interrupts KVM_RUN: its handler has nothing to do. */
-enum { VM_KICK_SIGNAL = SIGUSR1, VCPU_STACK_BYTES = 64 * 1024 };
+enum { VCPU_STACK_BYTES = 64 * 1024 };
 
+/* The signal only interrupts KVM_RUN: its handler has nothing to do. */
 static void kick_handler(int signal_number)
 {
 	(void)signal_number;
@@ -47,6 +47,9 @@ static void *cpu_thread(void *opaque)
 	pthread_barrier_wait(&vm->filtered);
 	while (!atomic_load(&vm->ending)) {
 		kvm_vcpu_run(&self->cpu, &vm->pio, &vm->mmio, &stop);
+		atomic_fetch_add(&self->nr_stops, 1);
+		if (IS_ENABLED(CONFIG_HALT_WATCH))
+			atomic_store(&self->dead, arch_vcpu_is_dead(&self->cpu));
 		if (stop.reason != KVM_STOP_KICKED)
 			vm_end(vm, (enum vm_end)vm_end_of_stop(stop.reason), "vCPU %u: %s",
 			       self->cpu.index, stop.text);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 #include "dev/dev_class.h"
@@ -14,14 +15,20 @@
 
 struct vm;
 
-enum { VM_IRQ_LINES = 24 }; /* the I/O APIC's pins */
+enum {
+	VM_IRQ_LINES = 24, /* the I/O APIC's pins */
+	VM_KICK_SIGNAL = SIGUSR1, /* makes a vCPU thread leave KVM_RUN */
+};
 
-/* Owner: its thread; `cpu` is read by vm_end. */
+/* Owner: its thread; `cpu` is read by vm_end, the last fields belong to src/vm/halt.c. */
 struct vm_cpu {
 	struct vm *vm;
 	struct kvm_vcpu cpu;
 	pthread_t thread;
 	bool started;
+	atomic_bool dead; /* halted with interrupts off when it last looked */
+	_Atomic u32 nr_stops; /* returns from kvm_vcpu_run: signs of life */
+	u32 stops_before; /* nr_stops at the last look; the main thread's */
 };
 
 /*
@@ -50,6 +57,7 @@ struct vm {
 	char end_text[256];
 	int end_event; /* eventfd: wakes the main thread */
 	struct evl_source end_source, channel_source;
+	struct evl_timer halt_timer;
 };
 
 /* vm_process_main - the vm process from its first message to its exit code. Context: fresh process. */
@@ -71,6 +79,9 @@ void vm_host_init(struct vm *vm);
 int vm_cpus_create(struct vm *vm, const struct boot_entry *entry, struct err *e);
 int vm_cpus_start(struct vm *vm, struct err *e);
 void vm_cpus_stop(struct vm *vm);
+
+/* vm_halt_watch - end the machine once all vCPUs have halted for good (CONFIG_HALT_WATCH). */
+int vm_halt_watch(struct vm *vm, struct err *e);
 
 /* vm_filter - confine the calling thread to a baked policy, if this machine is jailed. */
 int vm_filter(const struct vm *vm, const char *policy, struct err *e);

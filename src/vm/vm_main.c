@@ -160,6 +160,8 @@ static int vm_build(struct vm *vm, struct fdset *fds, struct err *e)
 		status = vm_load(vm, fds, &entry, e);
 	if (status == 0)
 		status = vm_cpus_create(vm, &entry, e);
+	if (status == 0 && IS_ENABLED(CONFIG_HALT_WATCH))
+		status = vm_halt_watch(vm, e);
 	return status;
 }
 
