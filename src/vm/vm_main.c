@@ -217,8 +217,11 @@ int vm_process_main(void)
 
 	prctl(PR_SET_NAME, "kiln-vm", 0, 0, 0);
 	signal(SIGPIPE, SIG_IGN);
-	if (!setup || !vm || vm_receive_setup(setup, &fds) < 0)
+	if (!setup || !vm || vm_receive_setup(setup, &fds) < 0) {
+		free(setup);
+		free(vm);
 		return VM_END_FAILED;
+	}
 	log_set_sink(log_to_supervisor, NULL);
 	*vm = (struct vm){ .setup = setup, .end = VM_END_FAILED, .end_event = -1,
 			   .mem.memfd = -1, .kvm = { .kvm_fd = -1, .vm_fd = -1 } };
