@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // kiln: find the command, or tell what there is.
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "cli/command.h"
 #include "jail/check.h"
+#include "jail/spawn.h"
 #include "util/build_info.h"
 #include "vm/vm.h"
 
@@ -146,6 +149,23 @@ static int flush_output(int code)
 	return code;
 }
 
+/* What spawn_process told a process of Kiln's own. */
+static bool in_user_ns(int argc, char **argv)
+{
+	return argc > 2 && strcmp(argv[2], SPAWN_USER_NS) == 0;
+}
+
+/*
+ * Started without standard input, output or error, the next file opened would take that number
+ * and be written to by mistake.
+ */
+static void open_standard_fds(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+			memfd_create("null", 0); /* a host without devices: takes the number, too */
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *command;
@@ -155,9 +175,10 @@ int main(int argc, char **argv)
 		return VM_END_INVALID;
 	}
 	if (strcmp(argv[1], "@vm") == 0)
-		return vm_process_main();
+		return vm_process_main(in_user_ns(argc, argv));
 	if (IS_ENABLED(CONFIG_JAIL) && strcmp(argv[1], "@jail") == 0)
-		return jail_check_main();
+		return jail_check_main(in_user_ns(argc, argv));
+	open_standard_fds();
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
 		return flush_output(help_run(&help_command, 0, NULL));
 	if (strcmp(argv[1], "--version") == 0)

@@ -48,6 +48,7 @@ struct supervisor {
 	int channel_fd, signal_fd;
 	struct evl_source channel_source, child_source, signal_source;
 	struct console_input input;
+	struct log_limit log_limit;
 	bool ended, stopping, denied;
 	int exit_code;
 	u32 stop_signal; /* 0, or the signal that asked for the end */
@@ -110,6 +111,19 @@ static void input_close(struct supervisor *sup)
 	fd_close(&input->pipe_fd);
 }
 
+static evl_ready_fn stdin_ready;
+
+/* Standard input that hung up is told again and again: it is watched only while it is read. */
+static void input_watch_stdin(struct supervisor *sup, bool wanted)
+{
+	struct evl_source *source = &sup->input.stdin_source;
+
+	if (!wanted)
+		evl_remove(&sup->evl, source);
+	else if (source->fd < 0)
+		evl_add(&sup->evl, source, STDIN_FILENO, EPOLLIN, stdin_ready);
+}
+
 /* A file is always readable and epoll refuses it: it is read whenever the pipe has room. */
 static void input_watch(struct supervisor *sup)
 {
@@ -123,7 +137,7 @@ static void input_watch(struct supervisor *sup)
 		return;
 	}
 	if (input->stdin_watched)
-		evl_modify(&sup->evl, &input->stdin_source, pending ? 0 : EPOLLIN);
+		input_watch_stdin(sup, !pending);
 	evl_modify(&sup->evl, &input->pipe_source, pending || !input->stdin_watched ? EPOLLOUT : 0);
 }
 
@@ -233,6 +247,21 @@ static void message_denied(struct supervisor *sup, const struct vm_message *mess
 		 message->text, message->code, name ? " (" : "", name ? name : "", name ? ")" : "");
 }
 
+/* The vm process limits what its guest can cause; this limits a vm process that was taken over. */
+static void message_log(struct supervisor *sup, const struct vm_message *message)
+{
+	enum log_level level = message->code < LOG_ERR || message->code > LOG_DEBUG ?
+				       LOG_WARN :
+				       (enum log_level)message->code;
+	u32 dropped;
+
+	if (!log_limited(&sup->log_limit, evl_now_ns(), &dropped))
+		return;
+	if (dropped > 0)
+		log_warn("(%u lines of the machine were left out)", dropped);
+	log_line(level, "%s", message->text);
+}
+
 static void channel_ready(struct evl_source *source, u32 epoll_events)
 {
 	struct supervisor *sup = container_of(source, struct supervisor, channel_source);
@@ -246,8 +275,7 @@ static void channel_ready(struct evl_source *source, u32 epoll_events)
 	}
 	switch ((enum vm_message_type)message.type) {
 	case VM_MESSAGE_LOG:
-		log_line(message.code <= LOG_DEBUG ? (enum log_level)message.code : LOG_DEBUG, "%s",
-			 message.text);
+		message_log(sup, &message);
 		break;
 	case VM_MESSAGE_ENDED:
 		sup->ended = true;

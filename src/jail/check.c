@@ -14,10 +14,10 @@
 
 enum { CHECK_REPORT_FD = 0 };
 
-int jail_check_main(void)
+int jail_check_main(bool user_ns)
 {
 	struct err e = { 0 };
-	int status = jail_enter(&e);
+	int status = jail_enter(user_ns, &e);
 
 	if (status == 0 && IS_ENABLED(CONFIG_SECCOMP))
 		status = policy_install(policy_find("vm_setup"), &e);

@@ -11,4 +11,4 @@
 int jail_check(struct err *e);
 
 /* jail_check_main - the process that jail_check spawns (role "@jail"). Return: its exit status. */
-int jail_check_main(void);
+int jail_check_main(bool user_ns);

@@ -23,8 +23,9 @@
  * cgroup view with the host (its process namespace came with the clone).
  * Should leave: a private copy of the host's mounts. Must not leave: a way to change the host's.
  */
-static int stage_namespaces(struct err *e)
+static int stage_namespaces(bool user_ns, struct err *e)
 {
+	(void)user_ns;
 	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) < 0)
 		return err_errno(e, -errno, "unshare");
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
@@ -57,10 +58,11 @@ static int make_empty_root(struct err *e)
  * by chroot, and what it covers stays out of reach for a process without capabilities.
  * Should leave: nothing. Must not leave: a descriptor of a directory outside.
  */
-static int stage_root(struct err *e)
+static int stage_root(bool user_ns, struct err *e)
 {
 	cleanup_fd int root_fd = make_empty_root(e);
 
+	(void)user_ns;
 	if (root_fd < 0)
 		return root_fd;
 	if (syscall(SYS_move_mount, root_fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
@@ -81,10 +83,11 @@ static int stage_root(struct err *e)
  * vCPUs needs. Memory and processes are the cgroup's business: limits here are per user and
  * would count other machines' too.
  */
-static int stage_limits(struct err *e)
+static int stage_limits(bool user_ns, struct err *e)
 {
 	const struct rlimit none = { 0, 0 }, files = { 1024, 1024 };
 
+	(void)user_ns;
 	if (setrlimit(RLIMIT_CORE, &none) < 0)
 		return err_errno(e, -errno, "RLIMIT_CORE");
 	if (setrlimit(RLIMIT_NOFILE, &files) < 0 && errno != EPERM)
@@ -120,17 +123,11 @@ static int become_nobody(struct err *e)
 	return 0;
 }
 
-static bool in_user_namespace_of_ours(void)
-{
-	/* There setgroups is denied for good, by spawn.c. */
-	return syscall(SYS_setgroups, 0, NULL) < 0 && errno == EPERM;
-}
-
 /*
  * Stage "capabilities": an unprivileged user without any capability, in any set, for ever.
  * In a user namespace of ours the only user there is stays, which outside is who started Kiln.
  */
-static int stage_capabilities(struct err *e)
+static int stage_capabilities(bool user_ns, struct err *e)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	const struct __user_cap_data_struct none[2] = { 0 };
@@ -138,7 +135,7 @@ static int stage_capabilities(struct err *e)
 
 	if (status == 0)
 		status = lock_secure_bits(e);
-	if (status == 0 && !in_user_namespace_of_ours())
+	if (status == 0 && !user_ns)
 		status = become_nobody(e);
 	if (status == 0 && syscall(SYS_capset, &head, none) < 0)
 		status = err_errno(e, -errno, "capset");
@@ -146,8 +143,9 @@ static int stage_capabilities(struct err *e)
 }
 
 /* Stage "privileges": nothing this process executes may gain rights; nobody may trace it. */
-static int stage_privileges(struct err *e)
+static int stage_privileges(bool user_ns, struct err *e)
 {
+	(void)user_ns;
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_errno(e, -errno, "PR_SET_DUMPABLE");
 	spawn_die_with_parent();
@@ -155,11 +153,11 @@ static int stage_privileges(struct err *e)
 							   0;
 }
 
-int jail_enter(struct err *e)
+int jail_enter(bool user_ns, struct err *e)
 {
 	static const struct {
 		const char *name;
-		int (*run)(struct err *e);
+		int (*run)(bool user_ns, struct err *e);
 	} stages[] = {
 		{ "namespaces", stage_namespaces }, { "root", stage_root },
 		{ "limits", stage_limits },	    { "capabilities", stage_capabilities },
@@ -167,7 +165,7 @@ int jail_enter(struct err *e)
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(stages); i++)
-		if (stages[i].run(e) < 0)
+		if (stages[i].run(user_ns, e) < 0)
 			return err_prefix(e, "jail stage '%s' (--disable-sandbox runs without a jail)",
 					  stages[i].name);
 	return 0;

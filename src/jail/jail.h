@@ -12,6 +12,7 @@ enum { JAIL_UID = 65534, JAIL_GID = 65534 };
  * jail_enter - run all stages but seccomp, in order: namespaces, root, limits, user and
  * capabilities, no_new_privs. Afterwards the process has no path, no network, no capability and
  * its open descriptors. Return: 0 or -errno with words that name the stage.
+ * `user_ns`: spawn_process put this process into a user namespace of its own and said so.
  * Context: the first thread of a process made by spawn_process with `jailed`.
  */
-int jail_enter(struct err *e);
+int jail_enter(bool user_ns, struct err *e);

@@ -91,7 +91,7 @@ static void reset_signals(void)
 static int child_exec(const struct spawn_request *request, bool user_ns, uid_t uid, gid_t gid,
 		      int self_fd, int *report_fd, struct err *e)
 {
-	const char *const argv[] = { "kiln", request->role, NULL };
+	const char *const argv[] = { "kiln", request->role, user_ns ? SPAWN_USER_NS : NULL, NULL };
 	const char *const envp[] = { NULL };
 	int status;
 

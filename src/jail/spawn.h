@@ -9,6 +9,9 @@
 
 enum { SPAWN_FDS_MAX = 48 };
 
+/* The word after the role when the process is in a user namespace of its own. */
+#define SPAWN_USER_NS "user"
+
 struct spawn_request {
 	const char *role; /* the hidden command the new process runs: "@vm" */
 	const int *fds; /* borrowed; become descriptors 0 to nr_fds - 1 of the new process */

@@ -20,6 +20,15 @@ int channel_send(int fd, enum vm_message_type type, s32 code, const char *text)
 	return sent < 0 ? -errno : 0;
 }
 
+/* The other side may have been taken over: what it says must not steer the user's terminal. */
+static void text_make_printable(char *text, size_t size)
+{
+	text[size - 1] = '\0';
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
+}
+
 int channel_receive(int fd, struct vm_message *message, int flags)
 {
 	ssize_t got;
@@ -33,6 +42,6 @@ int channel_receive(int fd, struct vm_message *message, int flags)
 		return 0;
 	if (got != (ssize_t)sizeof(*message))
 		return -EPROTO;
-	message->text[sizeof(message->text) - 1] = '\0';
+	text_make_printable(message->text, sizeof(message->text));
 	return 1;
 }

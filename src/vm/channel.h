@@ -68,7 +68,7 @@ struct vm_message {
 int channel_send(int fd, enum vm_message_type type, s32 code, const char *text);
 
 /*
- * channel_receive - one message, text terminated. Return: 1, 0 at the end (the other side is
+ * channel_receive - one message, text terminated and printable. Return: 1, 0 at the end (the other side is
  * gone), -EAGAIN when `flags` has MSG_DONTWAIT, or -EPROTO for anything that is not a message.
  */
 int channel_receive(int fd, struct vm_message *message, int flags);

@@ -60,8 +60,9 @@ struct vm {
 	struct evl_timer halt_timer;
 };
 
-/* vm_process_main - the vm process from its first message to its exit code. Context: fresh process. */
-int vm_process_main(void);
+/* vm_process_main - the vm process from its first message to its exit code. `user_ns` as in
+ * jail_enter. Context: fresh process. */
+int vm_process_main(bool user_ns);
 
 /*
  * vm_end - end the machine: the first caller's reason counts. Every vCPU stops before its guest's

@@ -207,7 +207,7 @@ static int vm_receive_setup(struct vm_setup *setup, struct fdset *fds)
 	return 0;
 }
 
-int vm_process_main(void)
+int vm_process_main(bool user_ns)
 {
 	struct vm_setup *setup = calloc(1, sizeof(*setup));
 	struct vm *vm = calloc(1, sizeof(*vm));
@@ -228,7 +228,7 @@ int vm_process_main(void)
 	vm_host_init(vm);
 	vm_filter_report_setup();
 	spawn_die_with_parent();
-	status = IS_ENABLED(CONFIG_JAIL) && setup->jailed ? jail_enter(&e) : 0;
+	status = IS_ENABLED(CONFIG_JAIL) && setup->jailed ? jail_enter(user_ns, &e) : 0;
 	if (status == 0)
 		status = vm_build(vm, &fds, &e);
 	if (status == 0)
