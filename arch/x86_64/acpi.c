@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// ACPI tables of x86_64: RSDP, XSDT, FADT, FACS, MADT, MCFG, DSDT and the drivers' SSDTs (ACPI 6.4, section 5.2).
+// ACPI tables of x86_64: RSDP, XSDT, FADT, FACS, MADT, MCFG, DSDT and the drivers' SSDTs (ACPI 6.4,
+// section 5.2).
 #include <errno.h>
 
 #include "dev/acpi_pm.h"
@@ -21,7 +22,7 @@ enum {
 /* FADT feature flags (table 5.10). */
 enum {
 	FADT_WBINVD = 1 << 0,
-	FADT_PROC_C1 = 1 << 2, /* HLT works */
+	FADT_PROC_C1 = 1 << 2,         /* HLT works */
 	FADT_NO_POWER_BUTTON = 1 << 4, /* in the fixed hardware, that is */
 	FADT_NO_SLEEP_BUTTON = 1 << 5,
 	FADT_NO_FIXED_RTC = 1 << 6, /* the RTC's alarm does not show in the PM1 registers */
@@ -206,7 +207,8 @@ static int acpi_put(struct acpi_area *area, const void *bytes, u32 len, u32 alig
 	*gpa = ALIGN_UP(area->next_gpa, align);
 	if (!range_fits(*gpa, len, LAYOUT_MPTABLE_GPA) ||
 	    gmem_write(area->mem, *gpa, bytes, len) < 0)
-		return err_set(e, -ENOSPC, "the ACPI tables do not fit into the %d KiB from 0x%x on",
+		return err_set(e, -ENOSPC,
+			       "the ACPI tables do not fit into the %d KiB from 0x%x on",
 			       (LAYOUT_MPTABLE_GPA - LAYOUT_TABLES_GPA) >> 10, LAYOUT_TABLES_GPA);
 	area->next_gpa = *gpa + len;
 	return 0;
@@ -219,7 +221,8 @@ static int acpi_put_listed(struct acpi_area *area, const void *bytes, u32 len, s
 	int status;
 
 	if (area->nr_tables == ACPI_TABLES_MAX)
-		return err_set(e, -ENOSPC, "more than %d ACPI tables: this build has too many device classes",
+		return err_set(e, -ENOSPC,
+			       "more than %d ACPI tables: this build has too many device classes",
 			       ACPI_TABLES_MAX);
 	status = acpi_put(area, bytes, len, ACPI_TABLE_ALIGN, &gpa, e);
 	if (status == 0)
@@ -245,8 +248,10 @@ static struct acpi_header acpi_header_make(const char *signature, u8 revision, u
 
 static struct acpi_register acpi_io_register(u16 port, u8 bytes, u8 access)
 {
-	return (struct acpi_register){ .space = ACPI_SPACE_IO, .bits = (u8)(bytes * 8),
-				       .access = access, .address = le64_make(port) };
+	return (struct acpi_register){ .space = ACPI_SPACE_IO,
+				       .bits = (u8)(bytes * 8),
+				       .access = access,
+				       .address = le64_make(port) };
 }
 
 /* The fixed hardware that drivers/acpi/pm answers, power button and all. */
@@ -263,7 +268,9 @@ static void fadt_set_fixed_hardware(struct acpi_fadt *fadt)
 
 static u16 fadt_boot_flags(void)
 {
-	/* The keyboard controller's bit stays clear: it is there to reset, and probing it is slow. */
+	/*
+	 * The keyboard controller's bit stays clear: it is there to reset, and probing it is slow.
+	 */
 	u16 flags = FADT_BOOT_LEGACY_DEVICES | FADT_BOOT_NO_VGA;
 
 	if (!IS_ENABLED(CONFIG_CMOS_RTC))
@@ -306,26 +313,33 @@ static int acpi_put_fadt(struct acpi_area *area, gpa_t facs_gpa, gpa_t dsdt_gpa,
 
 static int acpi_put_madt(struct acpi_area *area, u32 nr_cpus, struct err *e)
 {
-	u32 len = (u32)(offsetof(struct acpi_madt, cpus) + nr_cpus * sizeof(struct madt_local_apic));
+	u32 len =
+		(u32)(offsetof(struct acpi_madt, cpus) + nr_cpus * sizeof(struct madt_local_apic));
 	struct acpi_madt madt = {
 		.madt.head = acpi_header_make("APIC", 5, len),
 		.madt.lapic_gpa = le32_make(LAYOUT_LAPIC_GPA),
 		.madt.flags = le32_make(MADT_PCAT_COMPAT),
-		.io_apic = { .type = MADT_IO_APIC, .length = sizeof(madt.io_apic),
+		.io_apic = { .type = MADT_IO_APIC,
+			     .length = sizeof(madt.io_apic),
 			     .apic_id = (u8)LAYOUT_IOAPIC_ID(nr_cpus),
 			     .gpa = le32_make(LAYOUT_IOAPIC_GPA) },
 		/* ISA interrupts are edges unless this says otherwise. */
-		.sci = { .type = MADT_OVERRIDE, .length = sizeof(madt.sci), .irq = ACPI_SCI_GSI,
+		.sci = { .type = MADT_OVERRIDE,
+			 .length = sizeof(madt.sci),
+			 .irq = ACPI_SCI_GSI,
 			 .gsi = le32_make(ACPI_SCI_GSI),
 			 .flags = le16_make(MADT_ACTIVE_HIGH_LEVEL) },
-		.nmi = { .type = MADT_LOCAL_NMI, .length = sizeof(madt.nmi),
-			 .uid = MADT_ALL_PROCESSORS, .lint = MADT_LINT1 },
+		.nmi = { .type = MADT_LOCAL_NMI,
+			 .length = sizeof(madt.nmi),
+			 .uid = MADT_ALL_PROCESSORS,
+			 .lint = MADT_LINT1 },
 	};
 
 	for (u32 i = 0; i < nr_cpus; i++)
 		madt.cpus[i] = (struct madt_local_apic){ .type = MADT_LOCAL_APIC,
 							 .length = sizeof(madt.cpus[i]),
-							 .uid = (u8)i, .apic_id = (u8)i,
+							 .uid = (u8)i,
+							 .apic_id = (u8)i,
 							 .flags = le32_make(MADT_APIC_ENABLED) };
 	madt.madt.head.checksum = (u8)-bytes_sum(&madt, len);
 	return acpi_put_listed(area, &madt, len, e);
@@ -346,7 +360,7 @@ static int acpi_put_pci(struct acpi_area *area, struct err *e)
 /* What drivers describe in ASL; the order carries no meaning. */
 static int acpi_put_ssdts(struct acpi_area *area, struct err *e)
 {
-	dev_class_for_each(p) {
+	dev_class_for_each (p) {
 		const struct dev_aml *ssdt = (*p)->ssdt;
 		int status;
 
@@ -394,16 +408,18 @@ int acpi_write(const struct arch_machine *machine, struct err *e)
 	struct acpi_area area = { .mem = machine->mem,
 				  .next_gpa = LAYOUT_TABLES_GPA + sizeof(struct acpi_rsdp) };
 	const struct acpi_facs facs = { .signature = { 'F', 'A', 'C', 'S' },
-					.length = le32_make(sizeof(facs)), .version = 2 };
+					.length = le32_make(sizeof(facs)),
+					.version = 2 };
 	gpa_t facs_gpa = 0, dsdt_gpa = 0, xsdt_gpa = 0;
 	int status;
 
 	if (machine->nr_cpus < 1 || machine->nr_cpus > LAYOUT_CPUS_MAX)
-		return err_set(e, -EINVAL, "%u CPUs: the ACPI tables describe 1 to %d", machine->nr_cpus,
-			       LAYOUT_CPUS_MAX);
+		return err_set(e, -EINVAL, "%u CPUs: the ACPI tables describe 1 to %d",
+			       machine->nr_cpus, LAYOUT_CPUS_MAX);
 	status = acpi_put(&area, &facs, sizeof(facs), ACPI_FACS_ALIGN, &facs_gpa, e);
 	if (status == 0)
-		status = acpi_put(&area, dsdt_aml.bytes, dsdt_aml.len, ACPI_TABLE_ALIGN, &dsdt_gpa, e);
+		status = acpi_put(&area, dsdt_aml.bytes, dsdt_aml.len, ACPI_TABLE_ALIGN, &dsdt_gpa,
+				  e);
 	if (status == 0)
 		status = acpi_put_fadt(&area, facs_gpa, dsdt_gpa, e);
 	if (status == 0)

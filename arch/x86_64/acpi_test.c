@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // ACPI tables: found and summed as a kernel does it, and disassembled by iasl.
-// test-sources: arch/x86_64/acpi.c aml:arch/x86_64/dsdt.asl aml:arch/x86_64/pci.asl
-// src/mem/guest_mem.c src/util/err.c src/util/fd.c
-#include <cmocka.h>
+// test-sources: arch/x86_64/acpi.c aml:arch/x86_64/dsdt.asl aml:arch/x86_64/pci.asl src/mem/guest_mem.c src/util/err.c src/util/fd.c
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -10,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "dev/acpi_pm.h"
 #include "layout.h"

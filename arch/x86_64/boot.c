@@ -81,8 +81,7 @@ static int boot_plan_kernel(const struct boot_source *source, u64 ram_end_gpa,
 	return boot_plan_by_format(&file, source->protocol, ram_end_gpa, plan, e);
 }
 
-/* The highest page-aligned place for `size_bytes` that end at `end_max` or below; 0 if there is
- * none. */
+/* The highest page-aligned base of `size_bytes` that end by `end_max`; 0 if there is none. */
 static u64 boot_place_below(u64 end_max, u64 size_bytes)
 {
 	u64 base;

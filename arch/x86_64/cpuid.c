@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// CPUID of x86_64 vCPUs: what KVM supports, with a topology of our own (SDM volume 2, CPUID; AMD APM volume 3, appendix E).
+// CPUID of x86_64 vCPUs: what KVM supports, with a topology of our own (SDM volume 2, CPUID; AMD
+// APM volume 3, appendix E).
 #include "cpuid.h"
 
 #include <errno.h>
@@ -58,7 +59,8 @@ static void cpuid_caches(struct kvm_cpuid_entry2 *entry, u32 nr_cpus)
 		entry->eax |= MIN((1u << bits_for(nr_cpus)) - 1, 0x3fu) << 26;
 }
 
-static void cpuid_leaf_1(struct kvm_cpuid_entry2 *entry, u32 apic_id, u32 nr_cpus, bool tsc_deadline)
+static void cpuid_leaf_1(struct kvm_cpuid_entry2 *entry, u32 apic_id, u32 nr_cpus,
+			 bool tsc_deadline)
 {
 	entry->ebx &= 0xff00; /* the cache line size stays */
 	entry->ebx |= apic_id << 24 | (nr_cpus & 0xff) << 16;
@@ -79,11 +81,12 @@ static void cpuid_amd_topology(struct kvm_cpuid_entry2 *entry, u32 apic_id, u32 
 	} else {
 		entry->eax = apic_id;
 		entry->ebx = apic_id & 0xff; /* one thread in each core */
-		entry->ecx = 0; /* one node */
+		entry->ecx = 0;              /* one node */
 	}
 }
 
-static void cpuid_adjust(struct kvm_cpuid_entry2 *entry, u32 apic_id, u32 nr_cpus, bool tsc_deadline)
+static void cpuid_adjust(struct kvm_cpuid_entry2 *entry, u32 apic_id, u32 nr_cpus,
+			 bool tsc_deadline)
 {
 	switch (entry->function) {
 	case 1:
@@ -130,13 +133,17 @@ static void cpuid_replace_topology(struct cpuid_table *table)
 			table->entries[kept++] = table->entries[i];
 	}
 	for (u32 index = 0; had_leaf && index < 3 && kept < CPUID_ENTRIES_MAX; index++)
-		table->entries[kept++] = (struct kvm_cpuid_entry2){ .function = 0xb, .index = index };
+		table->entries[kept++] =
+			(struct kvm_cpuid_entry2){ .function = 0xb, .index = index };
 	table->head.nent = kept;
 }
 
 int cpuid_setup(struct kvm_vm *vm, struct kvm_vcpu *cpu, u32 nr_cpus, struct err *e)
 {
-	/* The APIC timer's TSC-deadline mode is KVM's own and not in the supported list (api.rst 4.46). */
+	/*
+	 * The APIC timer's TSC-deadline mode is KVM's own and not in the supported list (api.rst
+	 * 4.46).
+	 */
 	bool tsc_deadline = kvm_capability(vm->kvm_fd, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
 	struct cpuid_table table = { .head.nent = CPUID_ENTRIES_MAX };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The in-kernel interrupt controllers (two 8259, I/O APIC, local APICs) and the 8254 timer of x86_64.
+// The in-kernel interrupt controllers (two 8259, I/O APIC, local APICs) and the 8254 timer of
+// x86_64.
 #include "kvm/arch.h"
 
 #include "layout.h"
@@ -7,11 +8,17 @@
 int arch_irqchip_create(struct kvm_vm *vm, struct err *e)
 {
 	const u64 identity_map_gpa = LAYOUT_KVM_IDENTITY_MAP_GPA;
-	/* The dummy speaker answers port 0x61, which kernels read while they calibrate their clocks. */
+	/*
+	 * The dummy speaker answers port 0x61, which kernels read while they calibrate their
+	 * clocks.
+	 */
 	const struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	int status;
 
-	/* Real-mode helpers of KVM on Intel hosts: both must be out of RAM's way (api.rst 4.21, 4.34). */
+	/*
+	 * Real-mode helpers of KVM on Intel hosts: both must be out of RAM's way (api.rst 4.21,
+	 * 4.34).
+	 */
 	status = kvm_vm_ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &identity_map_gpa,
 			      "KVM_SET_IDENTITY_MAP_ADDR", e);
 	if (status == 0)

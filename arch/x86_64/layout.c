@@ -8,7 +8,10 @@
 
 #include "boot.h"
 
-/* Guest physical addresses have as many bits as the host CPU's (SDM volume 2, CPUID leaf 80000008H). */
+/*
+ * Guest physical addresses have as many bits as the host CPU's (SDM volume 2, CPUID leaf
+ * 80000008H).
+ */
 static u64 layout_mem_max(void)
 {
 	u32 eax, ebx, ecx, edx, address_bits = 36;
@@ -28,7 +31,8 @@ int arch_mem_layout(u64 mem_bytes, struct gmem_range *ranges, struct err *e)
 			       (unsigned long long)(mem_bytes >> 10),
 			       (unsigned long long)(LAYOUT_MEM_MIN_BYTES >> 20));
 	if (mem_bytes > max_bytes)
-		return err_set(e, -EINVAL, "%llu MiB of guest memory: this CPU addresses at most %llu MiB",
+		return err_set(e, -EINVAL,
+			       "%llu MiB of guest memory: this CPU addresses at most %llu MiB",
 			       (unsigned long long)(mem_bytes >> 20),
 			       (unsigned long long)(max_bytes >> 20));
 	if (mem_bytes % KIB(4) != 0)
@@ -70,14 +74,18 @@ u32 boot_memmap(const struct gmem *mem, struct boot_memory *map)
 	map[nr++] = (struct boot_memory){ LAYOUT_TABLES_GPA, LAYOUT_TABLES_END - LAYOUT_TABLES_GPA,
 					  BOOT_MEMORY_RESERVED };
 	map[nr++] = (struct boot_memory){ LAYOUT_HIGH_RAM_GPA,
-					  boot_ram_end(mem) - LAYOUT_HIGH_RAM_GPA, BOOT_MEMORY_RAM };
-	/* Linux uses the window only if the memory map reserves it (arch/x86/pci/mmconfig-shared.c). */
+					  boot_ram_end(mem) - LAYOUT_HIGH_RAM_GPA,
+					  BOOT_MEMORY_RAM };
+	/*
+	 * Linux uses the window only if the memory map reserves it (arch/x86/pci/mmconfig-
+	 * shared.c).
+	 */
 	if (IS_ENABLED(CONFIG_PCI_ROOT))
 		map[nr++] = (struct boot_memory){ LAYOUT_ECAM_GPA, LAYOUT_ECAM_BYTES,
 						  BOOT_MEMORY_RESERVED };
 	/* Pages that KVM on Intel hosts keeps for itself: nobody may place a device over them. */
-	map[nr++] = (struct boot_memory){ LAYOUT_KVM_IDENTITY_MAP_GPA, KIB(16),
-					  BOOT_MEMORY_RESERVED };
+	map[nr++] =
+		(struct boot_memory){ LAYOUT_KVM_IDENTITY_MAP_GPA, KIB(16), BOOT_MEMORY_RESERVED };
 	for (u32 i = 1; i < mem->nr_regions; i++)
 		map[nr++] = (struct boot_memory){ mem->regions[i].base_gpa,
 						  mem->regions[i].size_bytes, BOOT_MEMORY_RAM };
@@ -100,7 +108,8 @@ const char *arch_cmdline_base(void)
 {
 	static char words[64];
 
-	snprintf(words, sizeof(words), "%s%s%s", IS_ENABLED(CONFIG_UART16550) ? CMDLINE_CONSOLE : "",
-		 CMDLINE_ALWAYS, IS_ENABLED(CONFIG_ACPI) ? "" : CMDLINE_NO_ACPI);
+	snprintf(words, sizeof(words), "%s%s%s",
+		 IS_ENABLED(CONFIG_UART16550) ? CMDLINE_CONSOLE : "", CMDLINE_ALWAYS,
+		 IS_ENABLED(CONFIG_ACPI) ? "" : CMDLINE_NO_ACPI);
 	return words;
 }

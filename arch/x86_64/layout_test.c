@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // How RAM is laid out for sizes small and large.
 // test-sources: arch/x86_64/layout.c src/mem/guest_mem.c src/util/err.c src/util/fd.c
-#include <cmocka.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "boot.h"
 #include "layout.h"

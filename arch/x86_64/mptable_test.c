@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The MP table, found and read as a kernel does it.
 // test-sources: arch/x86_64/mptable.c src/mem/guest_mem.c src/util/err.c src/util/fd.c
-#include <cmocka.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+
+#include <cmocka.h>
 
 #include "layout.h"
 #include "tables.h"

@@ -17,7 +17,9 @@ const u32 arch_probe_code_bytes = sizeof(arch_probe_code);
 
 int arch_probe_start(struct kvm_vcpu *cpu, u64 loops, struct err *e)
 {
-	const struct kvm_regs regs = { .rip = PROBE_CODE_GPA, .rcx = loops, .rflags = RFLAGS_RESERVED };
+	const struct kvm_regs regs = { .rip = PROBE_CODE_GPA,
+				       .rcx = loops,
+				       .rflags = RFLAGS_RESERVED };
 	struct kvm_sregs sregs = { 0 };
 	int status = kvm_vcpu_ioctl(cpu, KVM_GET_SREGS, &sregs, "KVM_GET_SREGS", e);
 

@@ -50,7 +50,9 @@ static int vcpu_set_msrs(struct kvm_vcpu *cpu, struct err *e)
 		.head.nmsrs = 2,
 		.entries = {
 			{ .index = MSR_IA32_MISC_ENABLE, .data = MSR_IA32_MISC_ENABLE_FAST_STRING },
-			/* All memory is write-back, which is what a firmware would leave for RAM. */
+			/*
+			 * All memory is write-back, which is what a firmware would leave for RAM.
+			 */
 			{ .index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLE | MTRR_WRITE_BACK },
 		},
 	};
@@ -98,7 +100,7 @@ enum {
 	SELECTOR_TSS = 0x20,
 	SEGMENT_CODE = 0xb, /* execute, read, accessed */
 	SEGMENT_DATA = 0x3, /* read, write, accessed */
-	SEGMENT_TSS = 0xb, /* 32-bit or 64-bit TSS, busy */
+	SEGMENT_TSS = 0xb,  /* 32-bit or 64-bit TSS, busy */
 };
 
 static int boot_write_gdt(const struct gmem *mem, bool long_mode)
@@ -134,7 +136,8 @@ static int boot_write_page_tables(const struct gmem *mem)
 
 /*
  * Linux's 64-bit entry wants paging with an identity map; PVH wants 32-bit protected mode without
- * (Documentation/x86/boot.rst, "64-bit boot protocol"; xen/include/public/arch-x86/hvm/start_info.h).
+ * (Documentation/x86/boot.rst, "64-bit boot protocol";
+ * xen/include/public/arch-x86/hvm/start_info.h).
  */
 static int vcpu_set_sregs(struct kvm_vcpu *cpu, bool long_mode, struct err *e)
 {
@@ -146,8 +149,9 @@ static int vcpu_set_sregs(struct kvm_vcpu *cpu, bool long_mode, struct err *e)
 	sregs.cs = segment_flat(SELECTOR_CODE, SEGMENT_CODE, long_mode);
 	sregs.ds = segment_flat(SELECTOR_DATA, SEGMENT_DATA, false);
 	sregs.es = sregs.fs = sregs.gs = sregs.ss = sregs.ds;
-	sregs.tr = (struct kvm_segment){ .limit = 0x67, .selector = SELECTOR_TSS,
-					 .type = SEGMENT_TSS, .present = 1 };
+	sregs.tr = (struct kvm_segment){
+		.limit = 0x67, .selector = SELECTOR_TSS, .type = SEGMENT_TSS, .present = 1
+	};
 	sregs.gdt.base = LAYOUT_GDT_GPA;
 	sregs.gdt.limit = 6 * 8 - 1;
 	sregs.idt.base = 0;

@@ -23,7 +23,9 @@ struct bus_region {
 	void *opaque;
 };
 
-/* Filled before the vCPUs start, read-only from then on. Sorted by base; at one base, larger first. */
+/*
+ * Filled before the vCPUs start, read-only from then on. Sorted by base; at one base, larger first.
+ */
 struct bus {
 	const char *name;
 	u32 nr_regions;

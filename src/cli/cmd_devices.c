@@ -15,7 +15,8 @@ struct devices_options {
 static const char *class_nth_name(const void *cookie, u32 i)
 {
 	(void)cookie;
-	return i < __stop_kiln_devices - __start_kiln_devices ? __start_kiln_devices[i]->name : NULL;
+	return i < __stop_kiln_devices - __start_kiln_devices ? __start_kiln_devices[i]->name
+							      : NULL;
 }
 
 static int devices_positional(void *opaque, const char *word, struct err *e)
@@ -43,7 +44,7 @@ static int devices_run(const struct command *self, int argc, char *const *argv)
 	if (code)
 		return code;
 	if (!options.class_name[0]) {
-		dev_class_for_each(p)
+		dev_class_for_each (p)
 			printf("%-12s %u  %s\n", (*p)->name, (*p)->nr_instances, (*p)->summary);
 		return 0;
 	}

@@ -110,8 +110,8 @@ static void check_kvm(struct doctor *doctor)
 	}
 	version = kvm_api_version(kvm_fd);
 	if (version != KVM_API_VERSION) {
-		doctor_add(doctor, FINDING_BAD, "kvm", "/dev/kvm speaks API version %d, not %d", version,
-			   KVM_API_VERSION);
+		doctor_add(doctor, FINDING_BAD, "kvm", "/dev/kvm speaks API version %d, not %d",
+			   version, KVM_API_VERSION);
 		return;
 	}
 	doctor_add(doctor, FINDING_OK, "kvm", "/dev/kvm opens, API version %d", version);
@@ -124,11 +124,13 @@ static void check_jail(struct doctor *doctor)
 	struct err e = { 0 };
 
 	if (!IS_ENABLED(CONFIG_JAIL))
-		doctor_add(doctor, FINDING_WARN, "jail", "this binary holds no jail (CONFIG_JAIL is off)");
+		doctor_add(doctor, FINDING_WARN, "jail",
+			   "this binary holds no jail (CONFIG_JAIL is off)");
 	else if (jail_check(&e) < 0)
 		doctor_add(doctor, FINDING_BAD, "jail", "%s", e.text);
 	else
-		doctor_add(doctor, FINDING_OK, "jail", "namespaces, empty root%s and no capabilities work",
+		doctor_add(doctor, FINDING_OK, "jail",
+			   "namespaces, empty root%s and no capabilities work",
 			   IS_ENABLED(CONFIG_SECCOMP) ? ", seccomp" : "");
 }
 
@@ -139,8 +141,8 @@ static void print_words(const struct doctor *doctor, enum finding_kind worst)
 	for (u32 i = 0; i < doctor->nr_findings; i++)
 		printf("%s  %-12s %s\n", mark[doctor->findings[i].kind], doctor->findings[i].name,
 		       doctor->findings[i].text);
-	printf("\n%s\n", worst == FINDING_BAD ? "Machines will not run well here." :
-						"Machines run here.");
+	printf("\n%s\n",
+	       worst == FINDING_BAD ? "Machines will not run well here." : "Machines run here.");
 }
 
 static void print_json_text(const char *text)
@@ -162,8 +164,8 @@ static void print_json(const struct doctor *doctor, enum finding_kind worst)
 	static const char *const word[] = { "ok", "warn", "bad" };
 
 	printf("{\"ok\":%s,\"loops_per_second\":%llu,\"exit_ns\":%llu,\"findings\":[",
-	       worst == FINDING_BAD ? "false" : "true", (unsigned long long)doctor->loops_per_second,
-	       (unsigned long long)doctor->exit_ns);
+	       worst == FINDING_BAD ? "false" : "true",
+	       (unsigned long long)doctor->loops_per_second, (unsigned long long)doctor->exit_ns);
 	for (u32 i = 0; i < doctor->nr_findings; i++) {
 		printf("%s{\"name\":\"%s\",\"state\":\"%s\",\"text\":", i ? "," : "",
 		       doctor->findings[i].name, word[doctor->findings[i].kind]);
@@ -179,7 +181,8 @@ struct doctor_options {
 
 static const struct opt doctor_opts[] = {
 	{ .name = "json", OPT_FLAG(struct doctor_options, json), .help = HELP("one line of JSON") },
-	{ .name = "probe", OPT_FLAG(struct doctor_options, probe),
+	{ .name = "probe",
+	  OPT_FLAG(struct doctor_options, probe),
 	  .help = HELP("print nothing, look at /dev/kvm only: for scripts") },
 	{ .name = NULL },
 };

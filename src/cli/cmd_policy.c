@@ -14,7 +14,8 @@ struct policy_options {
 static const char *policy_nth_name(const void *cookie, u32 i)
 {
 	(void)cookie;
-	return i < __stop_kiln_policies - __start_kiln_policies ? __start_kiln_policies[i]->name : NULL;
+	return i < __stop_kiln_policies - __start_kiln_policies ? __start_kiln_policies[i]->name
+								: NULL;
 }
 
 static int policy_positional(void *opaque, const char *word, struct err *e)
@@ -32,7 +33,8 @@ static int policy_positional(void *opaque, const char *word, struct err *e)
 }
 
 static const struct opt policy_opts[] = {
-	{ .name = "bpf", OPT_FLAG(struct policy_options, bpf),
+	{ .name = "bpf",
+	  OPT_FLAG(struct policy_options, bpf),
 	  .help = HELP("print the filter's instructions") },
 	{ .name = NULL },
 };
@@ -51,7 +53,7 @@ static int policy_run(const struct command *self, int argc, char *const *argv)
 	if (code)
 		return code;
 	if (!options.policy) {
-		policy_for_each(p)
+		policy_for_each (p)
 			printf("%-16s %4u instructions\n", (*p)->name, (*p)->nr_insns);
 		return 0;
 	}

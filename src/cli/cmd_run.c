@@ -27,7 +27,8 @@ static int run_add_params(void *opaque, const struct opt *opt, const char *value
 
 	(void)opt;
 	if (used + 1 + strlen(value) >= ARCH_CMDLINE_BYTES)
-		return err_set(e, -EINVAL, "params: the kernel command line is %zu bytes long (at most %d)",
+		return err_set(e, -EINVAL,
+			       "params: the kernel command line is %zu bytes long (at most %d)",
 			       used + 1 + strlen(value), ARCH_CMDLINE_BYTES - 1);
 	snprintf(cmdline + used, ARCH_CMDLINE_BYTES - used, "%s%s", used ? " " : "", value);
 	return 0;
@@ -43,19 +44,38 @@ static int run_configure(void *opaque, const struct opt *opt, const char *value,
 static const char *const boot_words[] = { "auto", "linux", "pvh", NULL };
 
 static const struct opt run_opts[] = {
-	{ .name = "mem", .letter = 'm', OPT_BYTES(struct run_options, mem_bytes, MIB(1), MIB(1), GIB(16384)),
-	  .arg = "SIZE", .def = "256", .help = HELP("guest memory: MiB, or with a suffix (512M, 2G)") },
-	{ .name = "cpus", .letter = 'c', OPT_U32(struct run_options, nr_cpus, 1, 4096), .arg = "N",
-	  .def = "1", .help = HELP("virtual CPUs") },
-	{ .name = "initrd", .letter = 'i', OPT_TEXT(struct run_options, initrd), .arg = "FILE",
+	{ .name = "mem",
+	  .letter = 'm',
+	  OPT_BYTES(struct run_options, mem_bytes, MIB(1), MIB(1), GIB(16384)),
+	  .arg = "SIZE",
+	  .def = "256",
+	  .help = HELP("guest memory: MiB, or with a suffix (512M, 2G)") },
+	{ .name = "cpus",
+	  .letter = 'c',
+	  OPT_U32(struct run_options, nr_cpus, 1, 4096),
+	  .arg = "N",
+	  .def = "1",
+	  .help = HELP("virtual CPUs") },
+	{ .name = "initrd",
+	  .letter = 'i',
+	  OPT_TEXT(struct run_options, initrd),
+	  .arg = "FILE",
 	  .help = HELP("initial RAM disk") },
-	{ .name = "params", .letter = 'p', OPT_CALL(run_add_params), .arg = "WORDS",
+	{ .name = "params",
+	  .letter = 'p',
+	  OPT_CALL(run_add_params),
+	  .arg = "WORDS",
 	  .help = HELP("add to the kernel command line; may be repeated") },
-	{ .name = "boot", OPT_CHOICE(struct run_options, boot, boot_words), .arg = "HOW", .def = "auto",
+	{ .name = "boot",
+	  OPT_CHOICE(struct run_options, boot, boot_words),
+	  .arg = "HOW",
+	  .def = "auto",
 	  .help = HELP("entry of an ELF kernel") },
-	{ .name = "disable-sandbox", OPT_FLAG(struct run_options, disable_sandbox),
+	{ .name = "disable-sandbox",
+	  OPT_FLAG(struct run_options, disable_sandbox),
 	  .help = HELP("no namespaces, no filters: for debugging") },
-	{ .name = "dry-run", OPT_FLAG(struct run_options, dry_run),
+	{ .name = "dry-run",
+	  OPT_FLAG(struct run_options, dry_run),
 	  .help = HELP("check options and files, start nothing") },
 	{ .name = NULL },
 };
@@ -67,11 +87,14 @@ static const struct opt *run_make_opts(void)
 	u32 nr = ARRAY_SIZE(run_opts) - 1;
 
 	memcpy(table, run_opts, sizeof(run_opts));
-	dev_class_for_each(p) {
+	dev_class_for_each (p) {
 		if (!(*p)->shorthand || nr + 1 >= RUN_OPTS_MAX)
 			continue;
-		table[nr++] = (struct opt){ .name = (*p)->shorthand, OPT_CALL(run_configure),
-					    .cookie = *p, .arg = "OPTIONS", .help = (*p)->shorthand_help };
+		table[nr++] = (struct opt){ .name = (*p)->shorthand,
+					    OPT_CALL(run_configure),
+					    .cookie = *p,
+					    .arg = "OPTIONS",
+					    .help = (*p)->shorthand_help };
 	}
 	table[nr].name = NULL;
 	return table;
@@ -82,10 +105,11 @@ static int run_positional(void *opaque, const char *word, struct err *e)
 	struct run_options *options = opaque;
 
 	if (options->kernel[0])
-		return err_set(e, -EINVAL, "one kernel is enough: '%s' and '%s'", options->kernel, word);
+		return err_set(e, -EINVAL, "one kernel is enough: '%s' and '%s'", options->kernel,
+			       word);
 	if (strlen(word) == 0 || strlen(word) >= sizeof(options->kernel))
-		return err_set(e, -EINVAL, "the kernel's path has %zu bytes (1 to %zu)", strlen(word),
-			       sizeof(options->kernel) - 1);
+		return err_set(e, -EINVAL, "the kernel's path has %zu bytes (1 to %zu)",
+			       strlen(word), sizeof(options->kernel) - 1);
 	memcpy(options->kernel, word, strlen(word) + 1);
 	return 0;
 }

@@ -39,7 +39,8 @@ struct version_options {
 };
 
 static const struct opt version_opts[] = {
-	{ .name = "config", OPT_FLAG(struct version_options, config),
+	{ .name = "config",
+	  OPT_FLAG(struct version_options, config),
 	  .help = HELP("print the configuration this binary was built with") },
 	{ .name = NULL },
 };
@@ -56,7 +57,8 @@ static int version_run(const struct command *self, int argc, char *const *argv)
 	if (options.config) {
 		if (!IS_ENABLED(CONFIG_EMBED_CONFIG)) {
 			fputs("kiln: version: this binary holds no configuration "
-			      "(CONFIG_EMBED_CONFIG is off)\n", stderr);
+			      "(CONFIG_EMBED_CONFIG is off)\n",
+			      stderr);
 			return 1;
 		}
 		fputs(build_config, stdout);

@@ -8,7 +8,7 @@
 
 struct command {
 	const char *name;
-	const char *summary; /* one line */
+	const char *summary;    /* one line */
 	const char *positional; /* as usage shows it: "KERNEL"; NULL for none */
 	const struct opt *opts; /* NULL for none */
 	/* More options than the table has (those of device classes): a table made at run time. */
@@ -23,7 +23,10 @@ struct command {
 /* command_opts - the options a command has, its own and those made at run time. Never NULL. */
 const struct opt *command_opts(const struct command *command);
 
-/* command_parse - opt_parse_words with the command's options; prints what is wrong. Return: 0 or the exit code. */
+/*
+ * command_parse - opt_parse_words with the command's options; prints what is wrong. Return: 0 or
+ * the exit code.
+ */
 int command_parse(const struct command *command, void *options, int argc, char *const *argv,
 		  opt_positional_fn *positional);
 

@@ -89,8 +89,10 @@ static void help_all(FILE *out)
 
 	memcpy(sorted, __start_kiln_commands, nr * sizeof(sorted[0]));
 	qsort(sorted, nr, sizeof(sorted[0]), by_name);
-	fprintf(out, "Kiln %s: a virtual machine monitor for Linux/KVM.\n\n"
-		     "Usage: kiln COMMAND [OPTIONS] ...\n\nCommands:\n", build_version);
+	fprintf(out,
+		"Kiln %s: a virtual machine monitor for Linux/KVM.\n\n"
+		"Usage: kiln COMMAND [OPTIONS] ...\n\nCommands:\n",
+		build_version);
 	for (u32 i = 0; i < nr; i++)
 		fprintf(out, "  %-10s %s\n", sorted[i]->name, sorted[i]->summary);
 	fprintf(out, "\n`kiln help COMMAND` tells the options of one.\n");

@@ -20,7 +20,8 @@ static int plan_add_device(struct plan *plan, const struct dev_class *cls, u32 i
 
 	if (setup->nr_devices >= VM_DEVICES_MAX || setup->cfg_used + cls->cfg_bytes > VM_CFG_BYTES)
 		return -ENOSPC;
-	*device = (struct vm_setup_device){ .index = index, .cfg_offset = setup->cfg_used,
+	*device = (struct vm_setup_device){ .index = index,
+					    .cfg_offset = setup->cfg_used,
 					    .cfg_bytes = cls->cfg_bytes };
 	snprintf(device->name, sizeof(device->name), "%s", cls->name);
 	setup->cfg_used += (u32)ALIGN_UP(cls->cfg_bytes, _Alignof(max_align_t));
@@ -40,7 +41,7 @@ struct plan *plan_create(void)
 		return NULL;
 	plan->kvm_fd = -1;
 	plan->setup.boot.kernel_fd = plan->setup.boot.initrd_fd = -1;
-	dev_class_for_each(p) {
+	dev_class_for_each (p) {
 		for (u32 i = 0; i < (*p)->nr_instances; i++) {
 			if (plan_add_device(plan, *p, i) < 0)
 				abort(); /* a build with more devices than VM_DEVICES_MAX */
@@ -110,10 +111,11 @@ static int plan_open_files(struct plan *plan, struct err *e)
 		status = plan_open_file(plan, "initrd", plan->initrd_path, &boot->initrd_fd,
 					&boot->initrd_bytes, e);
 	if (status == 0 && boot->initrd_bytes > plan->setup.mem_bytes)
-		status = err_set(e, -EINVAL,
-				 "initrd '%s' has %llu MiB, the guest's memory %llu MiB: raise --mem",
-				 plan->initrd_path, (unsigned long long)(boot->initrd_bytes >> 20),
-				 (unsigned long long)(plan->setup.mem_bytes >> 20));
+		status = err_set(
+			e, -EINVAL,
+			"initrd '%s' has %llu MiB, the guest's memory %llu MiB: raise --mem",
+			plan->initrd_path, (unsigned long long)(boot->initrd_bytes >> 20),
+			(unsigned long long)(plan->setup.mem_bytes >> 20));
 	return status;
 }
 
@@ -159,11 +161,12 @@ int plan_open_kvm(struct err *e)
 		return fd;
 	if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
 		return err_errno(e, -errno,
-				 "open /dev/kvm (load kvm_intel or kvm_amd; is virtualization on in the firmware?)");
+				 "open /dev/kvm (load kvm_intel or kvm_amd; is virtualization on "
+				 "in the firmware?)");
 	if (errno == EACCES && stat("/dev/kvm", &st) == 0) {
 		group_name(st.st_gid, group, sizeof(group));
-		return err_errno(e, -EACCES, "open /dev/kvm (it is for group %s: add this user to it)",
-				 group);
+		return err_errno(e, -EACCES,
+				 "open /dev/kvm (it is for group %s: add this user to it)", group);
 	}
 	return err_errno(e, -errno, "open /dev/kvm");
 }
@@ -173,7 +176,8 @@ static int plan_check_cpus(const struct plan *plan, struct err *e)
 	u32 max = MIN(kvm_vcpus_max(plan->kvm_fd), arch_vcpus_max());
 
 	if (plan->setup.nr_cpus > max)
-		return err_set(e, -EINVAL, "cpus: %u are too many: this host runs 1 to %u in a machine",
+		return err_set(e, -EINVAL,
+			       "cpus: %u are too many: this host runs 1 to %u in a machine",
 			       plan->setup.nr_cpus, max);
 	return 0;
 }
@@ -221,9 +225,10 @@ int plan_configure(struct plan *plan, const struct dev_class *cls, const char *t
 	for (u32 i = 0; i < plan->setup.nr_devices; i++) {
 		if (plan_class(plan, i) != cls)
 			continue;
-		if (wanted == UINT32_MAX ? plan->shorthand_uses[i] == 0 :
-					   plan->setup.devices[i].index == wanted)
+		if (wanted == UINT32_MAX ? plan->shorthand_uses[i] == 0
+					 : plan->setup.devices[i].index == wanted)
 			return configure_instance(plan, i, cls, cfg, e);
 	}
-	return err_set(e, -EINVAL, "%s: there are only %u of them", cls->shorthand, cls->nr_instances);
+	return err_set(e, -EINVAL, "%s: there are only %u of them", cls->shorthand,
+		       cls->nr_instances);
 }

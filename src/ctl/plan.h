@@ -27,10 +27,15 @@ struct plan {
 	struct vm_setup setup;
 };
 
-/* plan_create - every device instance of this build with its default configuration. NULL: no memory. */
+/*
+ * plan_create - every device instance of this build with its default configuration. NULL: no
+ * memory.
+ */
 struct plan *plan_create(void);
 
-/* plan_destroy - close what was opened, remove what was made in the file system; NULL is accepted. */
+/*
+ * plan_destroy - close what was opened, remove what was made in the file system; NULL is accepted.
+ */
 void plan_destroy(struct plan *plan);
 
 /*

@@ -30,7 +30,9 @@ enum {
 	CHANNEL_BYTES = 256 * 1024, /* a setup fits, and a burst of log lines */
 };
 
-/* Input on its way to the guest: read only when the pipe has room, so that nothing piles up here. */
+/*
+ * Input on its way to the guest: read only when the pipe has room, so that nothing piles up here.
+ */
 struct console_input {
 	int pipe_fd; /* write end; -1: no device wants input */
 	bool is_terminal, eof;
@@ -57,7 +59,8 @@ struct supervisor {
 
 /* --- Input ------------------------------------------------------------------------------------ */
 
-static void vm_request(struct supervisor *sup, enum vm_message_type type, s32 code, const char *text)
+static void vm_request(struct supervisor *sup, enum vm_message_type type, s32 code,
+		       const char *text)
 {
 	if (channel_send(sup->channel_fd, type, code, text) < 0 && !sup->ended)
 		log_warn("the machine does not listen");
@@ -87,7 +90,8 @@ static u32 input_filter_keys(struct supervisor *sup, u8 *bytes, u32 len)
 			bytes[kept++] = byte;
 			break;
 		case TERMINAL_KEY_QUIT:
-			supervisor_stop(sup, VM_END_POWER_OFF, "the user ended the machine (Ctrl-a x)");
+			supervisor_stop(sup, VM_END_POWER_OFF,
+					"the user ended the machine (Ctrl-a x)");
 			break;
 		case TERMINAL_KEY_BREAK:
 			vm_request(sup, VM_MESSAGE_BREAK, 0, NULL);
@@ -144,7 +148,8 @@ static void input_watch(struct supervisor *sup)
 static void input_flush(struct supervisor *sup)
 {
 	struct console_input *input = &sup->input;
-	ssize_t put = fd_write(input->pipe_fd, input->bytes + input->used, input->len - input->used);
+	ssize_t put =
+		fd_write(input->pipe_fd, input->bytes + input->used, input->len - input->used);
 
 	if (put > 0)
 		input->used += (u32)put;
@@ -234,12 +239,14 @@ static int input_start(struct supervisor *sup, struct err *e)
 	return 0;
 }
 
-/* --- What the machine says ---------------------------------------------------------------------- */
+/*
+ * --- What the machine says ----------------------------------------------------------------------
+ */
 
 static void message_denied(struct supervisor *sup, const struct vm_message *message)
 {
-	const char *name = IS_ENABLED(CONFIG_SYSCALL_NAMES) ?
-				   policy_syscall_name(message->code) : NULL;
+	const char *name = IS_ENABLED(CONFIG_SYSCALL_NAMES) ? policy_syscall_name(message->code)
+							    : NULL;
 
 	sup->denied = true;
 	snprintf(sup->reason, sizeof(sup->reason),
@@ -250,9 +257,9 @@ static void message_denied(struct supervisor *sup, const struct vm_message *mess
 /* The vm process limits what its guest can cause; this limits a vm process that was taken over. */
 static void message_log(struct supervisor *sup, const struct vm_message *message)
 {
-	enum log_level level = message->code < LOG_ERR || message->code > LOG_DEBUG ?
-				       LOG_WARN :
-				       (enum log_level)message->code;
+	enum log_level level = message->code < LOG_ERR || message->code > LOG_DEBUG
+				       ? LOG_WARN
+				       : (enum log_level)message->code;
 	u32 dropped;
 
 	if (!log_limited(&sup->log_limit, evl_now_ns(), &dropped))
@@ -319,7 +326,10 @@ static void signal_ready(struct evl_source *source, u32 epoll_events)
 	supervisor_stop(sup, 128 + (s32)info.ssi_signo, why);
 }
 
-/* --- Life ------------------------------------------------------------------------------------------ */
+/*
+ * --- Life
+ * ------------------------------------------------------------------------------------------
+ */
 
 /* Before anything is made that a signal would leave behind. */
 static int supervisor_take_signals(struct supervisor *sup, struct err *e)
@@ -341,12 +351,14 @@ static int supervisor_watch(struct supervisor *sup, struct err *e)
 	int status = evl_create(&sup->evl);
 
 	if (status == 0)
-		status = evl_add(&sup->evl, &sup->signal_source, sup->signal_fd, EPOLLIN, signal_ready);
+		status = evl_add(&sup->evl, &sup->signal_source, sup->signal_fd, EPOLLIN,
+				 signal_ready);
 	if (status == 0)
 		status = evl_add(&sup->evl, &sup->channel_source, sup->channel_fd, EPOLLIN,
 				 channel_ready);
 	if (status == 0)
-		status = evl_add(&sup->evl, &sup->child_source, sup->child.pid_fd, EPOLLIN, child_ready);
+		status = evl_add(&sup->evl, &sup->child_source, sup->child.pid_fd, EPOLLIN,
+				 child_ready);
 	return status < 0 ? err_errno(e, status, "event loop") : 0;
 }
 
@@ -375,13 +387,16 @@ static int supervisor_spawn(struct supervisor *sup, struct err *e)
 	fds[VM_FD_KVM] = plan->kvm_fd;
 	fds[VM_FD_STDERR] = STDERR_FILENO;
 	memcpy(&fds[VM_FD_FIRST], plan->fds.fds, plan->fds.count * sizeof(int));
-	status = spawn_process(&(struct spawn_request){ .role = "@vm", .fds = fds,
+	status = spawn_process(&(struct spawn_request){ .role = "@vm",
+							.fds = fds,
 							.nr_fds = VM_FD_FIRST + plan->fds.count,
 							.jailed = plan->setup.jailed },
 			       &sup->child, e);
 	fd_close(&ends[1]);
 	sup->channel_fd = ends[0];
-	/* The machine has them now; nobody else should hold a pipe's or a socket's other end open. */
+	/*
+	 * The machine has them now; nobody else should hold a pipe's or a socket's other end open.
+	 */
 	fdset_close(&plan->fds);
 	fd_close(&plan->kvm_fd);
 	return status;
@@ -414,8 +429,9 @@ static int supervisor_verdict(struct supervisor *sup)
 		snprintf(sup->reason, sizeof(sup->reason),
 			 "the vm process ended with status %d and told no reason", info.si_status);
 	else
-		snprintf(sup->reason, sizeof(sup->reason), "the vm process was killed by signal %d (%s)",
-			 info.si_status, strsignal(info.si_status));
+		snprintf(sup->reason, sizeof(sup->reason),
+			 "the vm process was killed by signal %d (%s)", info.si_status,
+			 strsignal(info.si_status));
 	return VM_END_FAILED;
 }
 
@@ -427,8 +443,9 @@ int supervisor_run(struct plan *plan)
 
 	if (!sup)
 		return VM_END_FAILED;
-	*sup = (struct supervisor){ .plan = plan, .channel_fd = -1, .signal_fd = -1,
-				    .input = { .pipe_fd = -1 } };
+	*sup = (struct supervisor){
+		.plan = plan, .channel_fd = -1, .signal_fd = -1, .input = { .pipe_fd = -1 }
+	};
 	status = supervisor_take_signals(sup, &e);
 	if (status == 0)
 		status = input_make_pipe(plan, &sup->input.pipe_fd, &e);

@@ -7,15 +7,18 @@
 /* terminal_raw - raw mode on standard input if it is a terminal. Return: whether it is one now. */
 bool terminal_raw(void);
 
-/* terminal_restore - the mode before terminal_raw; does nothing twice. Context: any, also a signal handler. */
+/*
+ * terminal_restore - the mode before terminal_raw; does nothing twice. Context: any, also a signal
+ * handler.
+ */
 void terminal_restore(void);
 
 enum terminal_key {
-	TERMINAL_KEY_NONE, /* the byte is swallowed: first half of an escape */
-	TERMINAL_KEY_BYTE, /* pass *byte on */
-	TERMINAL_KEY_QUIT, /* Ctrl-a x */
+	TERMINAL_KEY_NONE,  /* the byte is swallowed: first half of an escape */
+	TERMINAL_KEY_BYTE,  /* pass *byte on */
+	TERMINAL_KEY_QUIT,  /* Ctrl-a x */
 	TERMINAL_KEY_BREAK, /* Ctrl-a c */
-	TERMINAL_KEY_HELP, /* Ctrl-a h, or anything unknown */
+	TERMINAL_KEY_HELP,  /* Ctrl-a h, or anything unknown */
 };
 
 /* What came before: zero at the start. */

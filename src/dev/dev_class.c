@@ -12,7 +12,7 @@
 
 const struct dev_class *dev_class_find(const char *name)
 {
-	dev_class_for_each(p)
+	dev_class_for_each (p)
 		if (strcmp((*p)->name, name) == 0)
 			return *p;
 	return NULL;
@@ -36,8 +36,12 @@ struct dev *dev_create(const struct dev_class *cls, u32 index, u32 slot, struct 
 		return NULL;
 	}
 	dev = &storage->dev;
-	*dev = (struct dev){ .cls = cls, .index = index, .slot = slot, .host = host,
-			     .priv = storage->priv, .log = &storage->log };
+	*dev = (struct dev){ .cls = cls,
+			     .index = index,
+			     .slot = slot,
+			     .host = host,
+			     .priv = storage->priv,
+			     .log = &storage->log };
 	if (cls->create(dev, cfg, fds, e) < 0) {
 		err_prefix(e, "%s.%u", cls->name, index);
 		dev_destroy(dev);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Platform devices: what one folder under drivers/ declares, and what its device may ask of the machine.
+// Platform devices: what one folder under drivers/ declares, and what its device may ask of the
+// machine.
 #pragma once
 
 #include "bus/bus.h"
@@ -32,10 +33,11 @@ struct dev_class {
 	const char *name;
 	const char *summary; /* one line for `kiln devices` and the manual */
 	u32 nr_instances;
-	u32 priv_bytes; /* zeroed private state, found at dev->priv */
-	u32 cfg_bytes; /* plain old data without pointers; 0 when there are no options */
+	u32 priv_bytes;         /* zeroed private state, found at dev->priv */
+	u32 cfg_bytes;          /* plain old data without pointers; 0 when there are no options */
 	const struct opt *opts; /* of the cfg struct; NULL when there are none */
-	const char *shorthand; /* the `kiln run` option that configures instances in order, or NULL */
+	const char
+		*shorthand; /* the `kiln run` option that configures instances in order, or NULL */
 	const char *shorthand_help; /* one line, HELP("...") */
 	const struct dev_aml *ssdt; /* NULL when firmware tables do not mention the device */
 
@@ -60,7 +62,10 @@ struct dev_class {
 	 * give it standard input. NULL for devices that are not one.
 	 */
 	struct serial_cfg *(*serial)(void *cfg);
-	/* cleanup - remove what open left in the file system (a socket). May be NULL. Context: supervisor. */
+	/*
+	 * cleanup - remove what open left in the file system (a socket). May be NULL. Context:
+	 * supervisor.
+	 */
 	void (*cleanup)(const void *cfg, u32 index);
 
 	/*
@@ -73,7 +78,10 @@ struct dev_class {
 	void (*destroy)(struct dev *dev);
 	/* reset - back to power-on state. May be NULL. Context: vm main, vCPUs stopped. */
 	void (*reset)(struct dev *dev);
-	/* line_break - the user asks for a break on the line (serial ports). May be NULL. Context: vm main. */
+	/*
+	 * line_break - the user asks for a break on the line (serial ports). May be NULL. Context:
+	 * vm main.
+	 */
 	void (*line_break)(struct dev *dev);
 	/* power_button - the user presses the machine's button. May be NULL. Context: vm main. */
 	void (*power_button)(struct dev *dev);
@@ -94,9 +102,9 @@ const struct dev_class *dev_class_find(const char *name);
 enum dev_event {
 	DEV_EVENT_POWER_OFF,
 	DEV_EVENT_RESET,
-	DEV_EVENT_PANIC, /* pvpanic: the guest's kernel panicked */
+	DEV_EVENT_PANIC,        /* pvpanic: the guest's kernel panicked */
 	DEV_EVENT_CRASH_LOADED, /* pvpanic: it panicked and runs its crash kernel: only logged */
-	DEV_EVENT_EXIT_CODE, /* isa-debug-exit: `value` is the exit code of kiln */
+	DEV_EVENT_EXIT_CODE,    /* isa-debug-exit: `value` is the exit code of kiln */
 };
 
 /* Sizes a firmware device (CMOS) tells the guest. */
@@ -104,16 +112,23 @@ struct dev_ram_layout {
 	u64 below_4g_bytes, above_4g_bytes;
 };
 
-/* The machine as its devices see it: implemented by the vm process and by the tests' fake machine. */
+/*
+ * The machine as its devices see it: implemented by the vm process and by the tests' fake machine.
+ */
 struct dev_host {
 	struct evl *evl;
 	struct bus *pio; /* NULL where the architecture has no port I/O */
 	struct bus *mmio;
 	struct dev_ram_layout ram;
 	u64 ecam_gpa; /* where PCI configuration space is to be, if there is any */
-	/* set_irq - drive interrupt line `gsi`; devices sharing a line are ORed by device. Context: any thread. */
+	/*
+	 * set_irq - drive interrupt line `gsi`; devices sharing a line are ORed by device. Context:
+	 * any thread.
+	 */
 	void (*set_irq)(struct dev_host *host, struct dev *dev, u32 gsi, bool level);
-	/* event - the guest ended the machine or nearly so. Returns at once. Context: any thread. */
+	/*
+	 * event - the guest ended the machine or nearly so. Returns at once. Context: any thread.
+	 */
 	void (*event)(struct dev_host *host, struct dev *dev, enum dev_event event, u32 value);
 	/* realtime_ns - wall clock (CLOCK_REALTIME) in nanoseconds. Context: any thread. */
 	u64 (*realtime_ns)(struct dev_host *host);
@@ -122,7 +137,7 @@ struct dev_host {
 struct dev {
 	const struct dev_class *cls;
 	u32 index; /* which instance of its class */
-	u32 slot; /* unique in the machine, below 32: the bit in an interrupt line's OR */
+	u32 slot;  /* unique in the machine, below 32: the bit in an interrupt line's OR */
 	struct dev_host *host;
 	void *priv;
 	struct log_limit *log;

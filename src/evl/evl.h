@@ -15,7 +15,7 @@ typedef void evl_ready_fn(struct evl_source *source, u32 epoll_events);
 /* One watched descriptor, embedded in its owner. The loop does not own or close `fd`. */
 struct evl_source {
 	int fd;
-	u32 events; /* EPOLL*; 0 keeps the source registered and quiet */
+	u32 events; /* EPOLL*; 0 keeps the source: it hears of hang-ups and errors only */
 	evl_ready_fn *ready;
 };
 
@@ -43,7 +43,10 @@ void evl_remove(struct evl *evl, struct evl_source *source);
 /* evl_run - dispatch until evl_stop. Return: 0 or -errno of epoll. */
 int evl_run(struct evl *evl);
 
-/* evl_run_once - one wait of at most `timeout_ms` (-1 for no limit) and its handlers. Return: 0 or -errno. */
+/*
+ * evl_run_once - one wait of at most `timeout_ms` (-1 for no limit) and its handlers. Return: 0 or
+ * -errno.
+ */
 int evl_run_once(struct evl *evl, int timeout_ms);
 
 /* evl_stop - make evl_run return after the current batch. Context: the loop's thread. */
@@ -59,7 +62,9 @@ struct evl_timer {
 	evl_timer_fn *fired;
 };
 
-/* evl_timer_create - a stopped timer that calls `fired` on the loop's thread. Return: 0 or -errno. */
+/*
+ * evl_timer_create - a stopped timer that calls `fired` on the loop's thread. Return: 0 or -errno.
+ */
 int evl_timer_create(struct evl *evl, struct evl_timer *timer, evl_timer_fn *fired);
 
 /* evl_timer_destroy - safe when create was never called on a zeroed struct. */

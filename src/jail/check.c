@@ -32,8 +32,10 @@ int jail_check(struct err *e)
 
 	if (pipe2(report, O_CLOEXEC) < 0)
 		return err_errno(e, -errno, "make a pipe");
-	spawn_process(&(struct spawn_request){ .role = "@jail", .fds = &report[1], .nr_fds = 1,
-					       .jailed = true }, &child, e);
+	spawn_process(
+		&(struct spawn_request){
+			.role = "@jail", .fds = &report[1], .nr_fds = 1, .jailed = true },
+		&child, e);
 	fd_close(&report[1]);
 	if (child.pid_fd >= 0) {
 		if (fd_read(report[0], e, sizeof(*e)) != (ssize_t)sizeof(*e))

@@ -109,7 +109,8 @@ static int lock_secure_bits(struct err *e)
 	const unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
 				   SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 
-	return prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) < 0 ? err_errno(e, -errno, "secure bits") : 0;
+	return prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) < 0 ? err_errno(e, -errno, "secure bits")
+							   : 0;
 }
 
 static int become_nobody(struct err *e)
@@ -149,8 +150,9 @@ static int stage_privileges(bool user_ns, struct err *e)
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_errno(e, -errno, "PR_SET_DUMPABLE");
 	spawn_die_with_parent();
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? err_errno(e, -errno, "PR_SET_NO_NEW_PRIVS") :
-							   0;
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0
+		       ? err_errno(e, -errno, "PR_SET_NO_NEW_PRIVS")
+		       : 0;
 }
 
 int jail_enter(bool user_ns, struct err *e)
@@ -160,13 +162,14 @@ int jail_enter(bool user_ns, struct err *e)
 		int (*run)(bool user_ns, struct err *e);
 	} stages[] = {
 		{ "namespaces", stage_namespaces }, { "root", stage_root },
-		{ "limits", stage_limits },	    { "capabilities", stage_capabilities },
+		{ "limits", stage_limits },         { "capabilities", stage_capabilities },
 		{ "privileges", stage_privileges },
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(stages); i++)
 		if (stages[i].run(user_ns, e) < 0)
-			return err_prefix(e, "jail stage '%s' (--disable-sandbox runs without a jail)",
+			return err_prefix(e,
+					  "jail stage '%s' (--disable-sandbox runs without a jail)",
 					  stages[i].name);
 	return 0;
 }

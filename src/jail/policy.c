@@ -19,7 +19,9 @@ enum {
 
 const struct policy *policy_find(const char *name)
 {
-	policy_for_each(p) if (strcmp((*p)->name, name) == 0) return *p;
+	policy_for_each (p)
+		if (strcmp((*p)->name, name) == 0)
+			return *p;
 	return NULL;
 }
 

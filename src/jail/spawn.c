@@ -124,7 +124,8 @@ static int clone_failed(int error, bool user_ns, struct err *e)
 	const char *way_out = "; --disable-sandbox runs without a jail";
 
 	if (user_ns)
-		err_errno(e, -error, "jail stage 'user': this host refuses user namespaces to users");
+		err_errno(e, -error,
+			  "jail stage 'user': this host refuses user namespaces to users");
 	else
 		err_errno(e, -error, "start a process");
 	strncat(e->text, way_out, sizeof(e->text) - strlen(e->text) - 1);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Start one of Kiln's own processes: a fresh copy of this binary with exactly the descriptors given.
+// Start one of Kiln's own processes: a fresh copy of this binary with exactly the descriptors
+// given.
 #pragma once
 
 #include <sys/types.h>
@@ -14,7 +15,7 @@ enum { SPAWN_FDS_MAX = 48 };
 
 struct spawn_request {
 	const char *role; /* the hidden command the new process runs: "@vm" */
-	const int *fds; /* borrowed; become descriptors 0 to nr_fds - 1 of the new process */
+	const int *fds;   /* borrowed; become descriptors 0 to nr_fds - 1 of the new process */
 	u32 nr_fds;
 	bool jailed; /* in a process namespace of its own, to enter a jail */
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What every architecture supplies: memory layout, boot, vCPU and interrupt set-up. Implemented in arch/<name>/.
+// What every architecture supplies: memory layout, boot, vCPU and interrupt set-up. Implemented in
+// arch/<name>/.
 #pragma once
 
 #include "dev/dev_class.h"
@@ -11,14 +12,14 @@
 enum { ARCH_CMDLINE_BYTES = 4096 }; /* with the NUL: the longest command line Kiln holds */
 
 enum boot_protocol {
-	BOOT_AUTO, /* by what the file says of itself */
+	BOOT_AUTO,  /* by what the file says of itself */
 	BOOT_LINUX, /* x86_64: the 64-bit entry of the Linux boot protocol */
-	BOOT_PVH, /* x86_64: the ELF note's 32-bit entry */
+	BOOT_PVH,   /* x86_64: the ELF note's 32-bit entry */
 };
 
 /* What to boot. Every byte behind the descriptors is hostile. */
 struct boot_source {
-	int kernel_fd, initrd_fd; /* borrowed, regular files; initrd_fd -1 for none */
+	int kernel_fd, initrd_fd;       /* borrowed, regular files; initrd_fd -1 for none */
 	u64 kernel_bytes, initrd_bytes; /* sizes as the supervisor saw them */
 	enum boot_protocol protocol;
 	char cmdline[ARCH_CMDLINE_BYTES];
@@ -62,13 +63,18 @@ u64 arch_ecam_gpa(void);
 /* arch_vcpus_max - the most vCPUs the machine's tables can name. */
 u32 arch_vcpus_max(void);
 
-/* arch_cmdline_base - the words that every kernel command line starts with ("console=ttyS0 ..."). */
+/*
+ * arch_cmdline_base - the words that every kernel command line starts with ("console=ttyS0 ...").
+ */
 const char *arch_cmdline_base(void);
 
 /* arch_irqchip_create - in-kernel interrupt controllers and timers, before any vCPU. */
 int arch_irqchip_create(struct kvm_vm *vm, struct err *e);
 
-/* arch_vcpu_setup - CPUID, MSRs and registers of vCPU `cpu->index`; the first one starts at `entry`. */
+/*
+ * arch_vcpu_setup - CPUID, MSRs and registers of vCPU `cpu->index`; the first one starts at
+ * `entry`.
+ */
 int arch_vcpu_setup(struct kvm_vm *vm, struct kvm_vcpu *cpu, const struct arch_machine *machine,
 		    const struct boot_entry *entry, struct err *e);
 
@@ -78,7 +84,9 @@ int arch_vcpu_setup(struct kvm_vm *vm, struct kvm_vcpu *cpu, const struct arch_m
  */
 bool arch_vcpu_is_dead(struct kvm_vcpu *cpu);
 
-/* arch_vcpu_pc - the guest address of the instruction a stopped vCPU is at, 0 if KVM does not tell. */
+/*
+ * arch_vcpu_pc - the guest address of the instruction a stopped vCPU is at, 0 if KVM does not tell.
+ */
 u64 arch_vcpu_pc(struct kvm_vcpu *cpu);
 
 /*

@@ -43,7 +43,8 @@ static int kvm_check(struct kvm_vm *vm, struct err *e)
 		return err_set(e, -ENOTSUP, "/dev/kvm speaks API version %d, not %d", version,
 			       KVM_API_VERSION);
 	if (bytes < (int)sizeof(struct kvm_run))
-		return err_set(e, -ENOTSUP, "/dev/kvm tells a vCPU area of %d bytes: too small", bytes);
+		return err_set(e, -ENOTSUP, "/dev/kvm tells a vCPU area of %d bytes: too small",
+			       bytes);
 	vm->run_bytes = (u32)bytes;
 	return 0;
 }
@@ -87,7 +88,8 @@ int kvm_vm_map_memory(struct kvm_vm *vm, const struct gmem *mem, struct err *e)
 	return 0;
 }
 
-static int kvm_ioctl(int fd, unsigned long request, const void *arg, const char *what, struct err *e)
+static int kvm_ioctl(int fd, unsigned long request, const void *arg, const char *what,
+		     struct err *e)
 {
 	if (ioctl(fd, request, arg) < 0)
 		return err_errno(e, -errno, "%s", what);

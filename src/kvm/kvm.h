@@ -30,7 +30,10 @@ int kvm_capability(int kvm_fd, u32 capability);
 /* kvm_vcpus_max - the most vCPUs this host lets one machine have. */
 u32 kvm_vcpus_max(int kvm_fd);
 
-/* kvm_vm_create - check the API and create the machine; takes kvm_fd. Return: 0 or -errno with words. */
+/*
+ * kvm_vm_create - check the API and create the machine; takes kvm_fd. Return: 0 or -errno with
+ * words.
+ */
 int kvm_vm_create(struct kvm_vm *vm, int kvm_fd, struct err *e);
 void kvm_vm_destroy(struct kvm_vm *vm);
 

@@ -40,8 +40,8 @@ static int probe_create(struct probe *probe, int kvm_fd, struct err *e)
 {
 	const struct gmem_range range = { .base_gpa = 0, .size_bytes = PROBE_MEM_BYTES };
 	int fd = fcntl(kvm_fd, F_DUPFD_CLOEXEC, 0);
-	int status = fd < 0 ? err_errno(e, -errno, "duplicate /dev/kvm") :
-			      kvm_vm_create(&probe->vm, fd, e);
+	int status = fd < 0 ? err_errno(e, -errno, "duplicate /dev/kvm")
+			    : kvm_vm_create(&probe->vm, fd, e);
 
 	if (status == 0)
 		status = gmem_create(&probe->mem, GMEM_PRIVATE, &range, 1, e);
@@ -76,7 +76,8 @@ static int probe_turn(struct probe *probe, u64 loops, u64 *elapsed_ns, struct er
 	*elapsed_ns = now_ns() - start;
 	if (status < 0)
 		return err_errno(e, -errno, "KVM_RUN of a small guest");
-	if (probe->cpu.run->exit_reason != KVM_EXIT_IO && probe->cpu.run->exit_reason != KVM_EXIT_MMIO)
+	if (probe->cpu.run->exit_reason != KVM_EXIT_IO &&
+	    probe->cpu.run->exit_reason != KVM_EXIT_MMIO)
 		return err_set(e, -EIO, "a small guest stopped with KVM exit %u",
 			       probe->cpu.run->exit_reason);
 	return 0;
@@ -107,7 +108,8 @@ static int probe_measure(struct probe *probe, struct probe_result *result, struc
 
 int probe_guest(int kvm_fd, struct probe_result *result, struct err *e)
 {
-	struct probe probe = { .vm = { .kvm_fd = -1, .vm_fd = -1 }, .cpu = { .fd = -1 },
+	struct probe probe = { .vm = { .kvm_fd = -1, .vm_fd = -1 },
+			       .cpu = { .fd = -1 },
 			       .mem = { .memfd = -1 } };
 	int status = probe_create(&probe, kvm_fd, e);
 

@@ -6,7 +6,7 @@
 
 struct probe_result {
 	u64 loops_per_second; /* turns of a two-instruction loop in the guest's privileged mode */
-	u64 exit_ns; /* one exit to Kiln and back */
+	u64 exit_ns;          /* one exit to Kiln and back */
 };
 
 /* Below this, /dev/kvm interprets guests instead of running them: a kernel's boot takes minutes. */

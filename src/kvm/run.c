@@ -10,7 +10,6 @@
 
 #include "kvm/arch.h"
 
-
 static void run_io(struct kvm_vcpu *cpu, const struct bus *pio)
 {
 	struct kvm_run *run = cpu->run;
@@ -66,7 +65,8 @@ static void stop_internal_error(struct kvm_vcpu *cpu, struct kvm_stop *stop)
 	u32 suberror = cpu->run->internal.suberror;
 
 	stop_set(stop, KVM_STOP_ERROR, "KVM internal error %u%s at address 0x%llx", suberror,
-		 suberror == KVM_INTERNAL_ERROR_EMULATION ? " (it cannot emulate an instruction)" : "",
+		 suberror == KVM_INTERNAL_ERROR_EMULATION ? " (it cannot emulate an instruction)"
+							  : "",
 		 (unsigned long long)arch_vcpu_pc(cpu));
 }
 

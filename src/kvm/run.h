@@ -6,8 +6,8 @@
 #include "kvm/kvm.h"
 
 enum kvm_stop_reason {
-	KVM_STOP_KICKED, /* a signal or immediate_exit: look why, then go on or not */
-	KVM_STOP_SHUTDOWN, /* triple fault on x86 */
+	KVM_STOP_KICKED,    /* a signal or immediate_exit: look why, then go on or not */
+	KVM_STOP_SHUTDOWN,  /* triple fault on x86 */
 	KVM_STOP_POWER_OFF, /* system event of PSCI */
 	KVM_STOP_RESET,
 	KVM_STOP_CRASH,
@@ -28,7 +28,9 @@ struct kvm_stop {
 void kvm_vcpu_run(struct kvm_vcpu *cpu, const struct bus *pio, const struct bus *mmio,
 		  struct kvm_stop *stop);
 
-/* kvm_vcpu_kick - make a running or about to run vCPU return; follow with a signal. Context: any. */
+/*
+ * kvm_vcpu_kick - make a running or about to run vCPU return; follow with a signal. Context: any.
+ */
 static inline void kvm_vcpu_kick(struct kvm_vcpu *cpu)
 {
 	__atomic_store_n(&cpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);

@@ -39,10 +39,10 @@ static int gmem_map_region(struct gmem *mem, const struct gmem_range *range, u64
 	struct gmem_region *region = &mem->regions[mem->nr_regions];
 	int sharing = mem->memfd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
 	void *place = gmem_reserve(range);
-	void *host = place == MAP_FAILED ?
-			     MAP_FAILED :
-			     mmap(place, range->size_bytes, PROT_READ | PROT_WRITE,
-				  sharing | MAP_FIXED | MAP_NORESERVE, mem->memfd, (off_t)fd_offset);
+	void *host = place == MAP_FAILED ? MAP_FAILED
+					 : mmap(place, range->size_bytes, PROT_READ | PROT_WRITE,
+						sharing | MAP_FIXED | MAP_NORESERVE, mem->memfd,
+						(off_t)fd_offset);
 
 	if (host == MAP_FAILED)
 		return err_errno(e, -errno, "map %llu MiB of guest memory",
@@ -74,8 +74,8 @@ static int gmem_make_memfd(u64 size_bytes, struct err *e)
 	return fd_take(&fd);
 }
 
-int gmem_create(struct gmem *mem, enum gmem_backing backing, const struct gmem_range *ranges, u32 nr,
-		struct err *e)
+int gmem_create(struct gmem *mem, enum gmem_backing backing, const struct gmem_range *ranges,
+		u32 nr, struct err *e)
 {
 	u64 total = 0, offset = 0;
 	int status;

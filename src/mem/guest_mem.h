@@ -7,7 +7,9 @@
 
 enum { GMEM_REGIONS_MAX = 8 };
 
-/* [base_gpa, base_gpa + size_bytes) is mapped at `host`; shared: from `fd_offset` of the memfd on. */
+/*
+ * [base_gpa, base_gpa + size_bytes) is mapped at `host`; shared: from `fd_offset` of the memfd on.
+ */
 struct gmem_region {
 	gpa_t base_gpa;
 	u64 size_bytes, fd_offset;
@@ -40,8 +42,8 @@ enum gmem_backing {
  * gmem_create - allocate RAM for `nr` page-aligned ranges in rising order that do not overlap.
  * Return: 0 or -errno with words in `e`.
  */
-int gmem_create(struct gmem *mem, enum gmem_backing backing, const struct gmem_range *ranges, u32 nr,
-		struct err *e);
+int gmem_create(struct gmem *mem, enum gmem_backing backing, const struct gmem_range *ranges,
+		u32 nr, struct err *e);
 void gmem_destroy(struct gmem *mem);
 
 /* gmem_size - bytes of RAM in all regions. */

@@ -44,8 +44,8 @@ static bool access_is_legal(u32 reg, u32 len)
 /* Called with the lock held; reg + len was checked against a dword. */
 static u64 config_read(const struct pci_bus *bus, u32 slot, u32 function, u32 reg, u32 len)
 {
-	const struct pci_function *target = function == 0 && slot < PCI_SLOTS ? bus->functions[slot] :
-										NULL;
+	const struct pci_function *target = function == 0 && slot < PCI_SLOTS ? bus->functions[slot]
+									      : NULL;
 
 	if (!target)
 		return all_ones(len);
@@ -54,7 +54,8 @@ static u64 config_read(const struct pci_bus *bus, u32 slot, u32 function, u32 re
 
 static void config_write(struct pci_bus *bus, u32 slot, u32 function, u32 reg, u32 len, u64 value)
 {
-	struct pci_function *target = function == 0 && slot < PCI_SLOTS ? bus->functions[slot] : NULL;
+	struct pci_function *target = function == 0 && slot < PCI_SLOTS ? bus->functions[slot]
+									: NULL;
 
 	if (!target || reg >= PCI_CONFIG_BYTES)
 		return;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// PCI configuration space of one bus: functions, and both ways to reach them (PCI Local Bus 3.0, section 3.2.2.3; PCI Express 4.0, section 7.2.2).
+// PCI configuration space of one bus: functions, and both ways to reach them (PCI Local Bus 3.0,
+// section 3.2.2.3; PCI Express 4.0, section 7.2.2).
 #pragma once
 
 #include <pthread.h>
@@ -39,7 +40,10 @@ struct pci_bus {
 
 void pci_bus_init(struct pci_bus *bus);
 
-/* pci_bus_add - put a function into `slot`. Return: 0, -EINVAL or -EEXIST. Context: vm main, before vCPUs. */
+/*
+ * pci_bus_add - put a function into `slot`. Return: 0, -EINVAL or -EEXIST. Context: vm main, before
+ * vCPUs.
+ */
 int pci_bus_add(struct pci_bus *bus, u32 slot, struct pci_function *function);
 
 /*

@@ -30,7 +30,9 @@ ssize_t fd_write(int fd, const void *src, size_t len);
 /* fd_write_all - write every byte of a blocking fd. Return: 0 or -errno. */
 int fd_write_all(int fd, const void *src, size_t len);
 
-/* fd_pread_all - read exactly `len` bytes at `offset`. Return: 0, -ENODATA at an early end, -errno. */
+/*
+ * fd_pread_all - read exactly `len` bytes at `offset`. Return: 0, -ENODATA at an early end, -errno.
+ */
 int fd_pread_all(int fd, void *dst, size_t len, u64 offset);
 
 /* fd_set_nonblock - set or clear O_NONBLOCK on the open file description. Return: 0 or -errno. */

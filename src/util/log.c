@@ -62,9 +62,11 @@ void log_line(enum log_level level, const char *fmt, ...)
 bool log_limited(struct log_limit *limit, u64 now_ns, u32 *dropped)
 {
 	const u64 second_ns = 1000000000;
-	u64 seconds = (now_ns - limit->window_start_ns) / second_ns;
+	u64 seconds = 0;
 
 	*dropped = 0;
+	if (now_ns > limit->window_start_ns) /* another thread may have read the clock later */
+		seconds = (now_ns - limit->window_start_ns) / second_ns;
 	if (limit->window_start_ns == 0) {
 		limit->window_start_ns = now_ns;
 	} else if (seconds > 0) {

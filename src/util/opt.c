@@ -11,17 +11,22 @@
 
 enum { OPT_PAIR_BYTES = 4096, WORD_BYTES_MAX = 63 };
 
-int opt_parse_u64(const char *text, u64 *value)
+/* The number that `text` begins with; *end is what follows it, also when it is too large. */
+static int parse_digits(const char *text, char **end, u64 *value)
 {
-	char *end;
-
 	if (!isdigit((unsigned char)text[0]))
 		return -EINVAL;
 	errno = 0;
-	*value = strtoull(text, &end, text[0] == '0' && (text[1] | 0x20) == 'x' ? 16 : 10);
-	if (*end)
-		return -EINVAL;
+	*value = strtoull(text, end, text[0] == '0' && (text[1] | 0x20) == 'x' ? 16 : 10);
 	return errno ? -ERANGE : 0;
+}
+
+int opt_parse_u64(const char *text, u64 *value)
+{
+	char *end;
+	int status = parse_digits(text, &end, value);
+
+	return status != -EINVAL && *end ? -EINVAL : status;
 }
 
 static u64 suffix_unit(char letter)
@@ -41,24 +46,18 @@ static u64 suffix_unit(char letter)
 
 int opt_parse_bytes(const char *text, u64 unit, u64 *bytes)
 {
-	size_t len = strlen(text);
-	char digits[24];
-	u64 suffix = len > 0 ? suffix_unit(text[len - 1]) : 0;
+	char *end;
 	u64 count;
-	int status;
+	int status = parse_digits(text, &end, &count);
 
-	if (suffix != 0) {
-		unit = suffix;
-		len--;
-	}
-	if (len >= sizeof(digits))
-		return -ERANGE;
-	memcpy(digits, text, len);
-	digits[len] = '\0';
-	status = opt_parse_u64(digits, &count);
-	if (status < 0)
+	if (status == -EINVAL)
 		return status;
-	return checked_mul(count, unit, bytes) ? 0 : -ERANGE;
+	if (*end) {
+		unit = suffix_unit(*end);
+		if (unit == 0 || end[1])
+			return -EINVAL;
+	}
+	return status == 0 && checked_mul(count, unit, bytes) ? 0 : -ERANGE;
 }
 
 /* Levenshtein distance of two short words, by rows. */
@@ -148,8 +147,8 @@ static int opt_unknown(const struct opt *table, const char *dashes, const char *
 	word[len] = '\0';
 	nearest = word_nearest(word, opt_nth_name, table);
 	if (nearest)
-		return err_set(e, -EINVAL, "unknown option '%s%s': did you mean '%s%s'?", dashes, word,
-			       dashes, nearest);
+		return err_set(e, -EINVAL, "unknown option '%s%s': did you mean '%s%s'?", dashes,
+			       word, dashes, nearest);
 	return err_set(e, -EINVAL, "unknown option '%s%s'", dashes, word);
 }
 
@@ -173,8 +172,8 @@ static int store_u32(const struct opt *opt, u32 *field, const char *value, struc
 	if (status == -EINVAL)
 		return err_set(e, -EINVAL, "%s: '%s' is not a number", opt->name, value);
 	if (status < 0 || number < opt->min || number > opt->max)
-		return err_set(e, -EINVAL, "%s: %s is out of range (%llu to %llu)", opt->name, value,
-			       (unsigned long long)opt->min, (unsigned long long)opt->max);
+		return err_set(e, -EINVAL, "%s: %s is out of range (%llu to %llu)", opt->name,
+			       value, (unsigned long long)opt->min, (unsigned long long)opt->max);
 	*field = (u32)number;
 	return 0;
 }
@@ -203,8 +202,9 @@ static int store_bytes(const struct opt *opt, u64 *field, const char *value, str
 	int status = opt_parse_bytes(value, opt->unit, &bytes);
 
 	if (status == -EINVAL)
-		return err_set(e, -EINVAL, "%s: '%s' is not a size (a number, or with K, M, G or T)",
-			       opt->name, value);
+		return err_set(e, -EINVAL,
+			       "%s: '%s' is not a size (a number, or with K, M, G or T)", opt->name,
+			       value);
 	if (status < 0 || bytes < opt->min || bytes > opt->max)
 		return err_set(e, -EINVAL, "%s: %s is out of range (%s to %s)", opt->name, value,
 			       bytes_text(opt->min, low, sizeof(low)),
@@ -218,8 +218,8 @@ static int store_text(const struct opt *opt, char *field, const char *value, str
 	size_t len = strlen(value);
 
 	if (len >= opt->size)
-		return err_set(e, -EINVAL, "%s: %zu bytes are too long (at most %d)", opt->name, len,
-			       opt->size - 1);
+		return err_set(e, -EINVAL, "%s: %zu bytes are too long (at most %d)", opt->name,
+			       len, opt->size - 1);
 	memcpy(field, value, len + 1);
 	return 0;
 }
@@ -240,8 +240,8 @@ static int store_choice(const struct opt *opt, u32 *field, const char *value, st
 	}
 	nearest = word_nearest(value, opt_nth_choice, opt->choices);
 	if (nearest)
-		return err_set(e, -EINVAL, "%s: unknown word '%s': did you mean '%s'?", opt->name, value,
-			       nearest);
+		return err_set(e, -EINVAL, "%s: unknown word '%s': did you mean '%s'?", opt->name,
+			       value, nearest);
 	return err_set(e, -EINVAL, "%s: unknown word '%s' (one of %s)", opt->name, value, all);
 }
 
@@ -313,10 +313,10 @@ static int opt_parse_word(const struct opt *table, void *options, struct opt_see
 	bool is_long = word[1] == '-';
 	const char *dashes = is_long ? "--" : "-", *name = word + (is_long ? 2 : 1);
 	size_t name_len = is_long ? strcspn(name, "=") : 1;
-	const char *attached = is_long ? (name[name_len] ? name + name_len + 1 : NULL) :
-					 (name[1] ? name + 1 : NULL);
-	const struct opt *opt = is_long ? opt_find(table, name, name_len) :
-					  opt_find_letter(table, name[0]);
+	const char *attached = is_long ? (name[name_len] ? name + name_len + 1 : NULL)
+				       : (name[1] ? name + 1 : NULL);
+	const struct opt *opt = is_long ? opt_find(table, name, name_len)
+					: opt_find_letter(table, name[0]);
 	int status;
 
 	if (!opt)
@@ -326,12 +326,13 @@ static int opt_parse_word(const struct opt *table, void *options, struct opt_see
 		return status;
 	if (opt->kind == OPT_KIND_FLAG) {
 		if (attached && !is_long)
-			return err_set(e, -EINVAL, "'-%c' is a switch and takes no value", opt->letter);
+			return err_set(e, -EINVAL, "'-%c' is a switch and takes no value",
+				       opt->letter);
 		return opt_store(opt, options, attached, e);
 	}
 	if (!attached && !next)
-		return err_set(e, -EINVAL, "'%s%.*s' needs a value: %s", dashes, (int)name_len, name,
-			       opt->arg);
+		return err_set(e, -EINVAL, "'%s%.*s' needs a value: %s", dashes, (int)name_len,
+			       name, opt->arg);
 	status = opt_store(opt, options, attached ? attached : next, e);
 	return status < 0 ? status : !attached;
 }
@@ -393,8 +394,8 @@ int opt_parse_pairs(const struct opt *table, void *options, const char *text, st
 static void opt_help_one(const struct opt *opt, FILE *out)
 {
 	char left[64];
-	int used = opt->letter ? snprintf(left, sizeof(left), "  -%c, --%s", opt->letter, opt->name) :
-				 snprintf(left, sizeof(left), "      --%s", opt->name);
+	int used = opt->letter ? snprintf(left, sizeof(left), "  -%c, --%s", opt->letter, opt->name)
+			       : snprintf(left, sizeof(left), "      --%s", opt->name);
 
 	if (opt->arg)
 		snprintf(left + used, sizeof(left) - (size_t)used, " %s", opt->arg);

@@ -8,12 +8,12 @@
 #include "util/types.h"
 
 enum opt_kind {
-	OPT_KIND_FLAG, /* bool; as a key also flag=true, flag=false */
-	OPT_KIND_U32, /* decimal or 0x hexadecimal */
+	OPT_KIND_FLAG,  /* bool; as a key also flag=true, flag=false */
+	OPT_KIND_U32,   /* decimal or 0x hexadecimal */
 	OPT_KIND_BYTES, /* u64 bytes: number with K, M, G or T; a bare number counts `unit` bytes */
-	OPT_KIND_TEXT, /* char[] field; what does not fit is an error */
+	OPT_KIND_TEXT,  /* char[] field; what does not fit is an error */
 	OPT_KIND_CHOICE, /* u32 index into `choices` */
-	OPT_KIND_CALL, /* `call` parses the value; may be given more than once */
+	OPT_KIND_CALL,   /* `call` parses the value; may be given more than once */
 };
 
 /*
@@ -22,40 +22,39 @@ enum opt_kind {
  */
 struct opt {
 	const char *name; /* the word after "--", or the key in key=value */
-	char letter; /* after a single "-"; 0 for none */
+	char letter;      /* after a single "-"; 0 for none */
 	u8 kind;
 	u16 offset, size; /* of the field in the options struct */
-	const char *arg; /* what the value is, as help shows it: "MIB"; NULL for flags */
-	const char *def; /* default as text, parsed like a user's; NULL: the field stays zero */
-	u64 min, max; /* inclusive, for U32 and BYTES */
-	u64 unit; /* for BYTES: what a bare number counts */
+	const char *arg;  /* what the value is, as help shows it: "MIB"; NULL for flags */
+	const char *def;  /* default as text, parsed like a user's; NULL: the field stays zero */
+	u64 min, max;     /* inclusive, for U32 and BYTES */
+	u64 unit;         /* for BYTES: what a bare number counts */
 	const char *const *choices; /* for CHOICE: NULL-terminated */
 	int (*call)(void *options, const struct opt *opt, const char *value, struct err *e);
 	const void *cookie; /* for CALL: whatever its function wants to know */
-	const char *help; /* one line */
+	const char *help;   /* one line */
 };
 
 /* Help is left out of binaries that were built without it. */
 #define HELP(text) (IS_ENABLED(CONFIG_HELP_TEXT) ? (text) : NULL)
 
 /* The field's offset, and a compile error when its type is not the one that the kind stores. */
-#define OPT_FIELD(type, field, ctype)                                                      \
-	.offset = offsetof(type, field) +                                                  \
-		  0 * sizeof(char[__builtin_types_compatible_p(                            \
-					  __typeof__(((type *)0)->field), ctype) ?         \
-					  1 :                                              \
-					  -1]),                                            \
+#define OPT_FIELD(type, field, ctype)                                                          \
+	.offset = offsetof(type, field) +                                                      \
+		  0 * sizeof(char[__builtin_types_compatible_p(__typeof__(((type *)0)->field), \
+							       ctype)                          \
+					  ? 1                                                  \
+					  : -1]),                                              \
 	.size = sizeof(((type *)0)->field)
 
 #define OPT_FLAG(type, field) .kind = OPT_KIND_FLAG, OPT_FIELD(type, field, bool)
 #define OPT_U32(type, field, low, high) \
 	.kind = OPT_KIND_U32, OPT_FIELD(type, field, u32), .min = (low), .max = (high)
-#define OPT_BYTES(type, field, bare_unit, low, high)                                        \
+#define OPT_BYTES(type, field, bare_unit, low, high)                                            \
 	.kind = OPT_KIND_BYTES, OPT_FIELD(type, field, u64), .unit = (bare_unit), .min = (low), \
 	.max = (high)
 #define OPT_TEXT(type, field) \
-	.kind = OPT_KIND_TEXT,  \
-	OPT_FIELD(type, field, char[sizeof(((type *)0)->field)])
+	.kind = OPT_KIND_TEXT, OPT_FIELD(type, field, char[sizeof(((type *)0)->field)])
 #define OPT_CHOICE(type, field, words) \
 	.kind = OPT_KIND_CHOICE, OPT_FIELD(type, field, u32), .choices = (words)
 #define OPT_CALL(fn) .kind = OPT_KIND_CALL, .call = (fn)

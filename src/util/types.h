@@ -23,15 +23,14 @@ typedef u64 gpa_t;
 #define GIB(n) ((u64)(n) << 30)
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define container_of(ptr, type, member) \
-	((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /* `align` is a power of two. ALIGN_UP wraps to 0 on overflow: check the operand first. */
-#define ALIGN_DOWN(x, align) ((x) & ~((u64)(align) - 1))
-#define ALIGN_UP(x, align) ALIGN_DOWN((x) + (u64)(align) - 1, align)
+#define ALIGN_DOWN(x, align) ((x) & ~((u64)(align)-1))
+#define ALIGN_UP(x, align) ALIGN_DOWN((x) + (u64)(align)-1, align)
 
 /*
  * IS_ENABLED(CONFIG_X) is 1 when Kconfig chose X and 0 when it did not, so that both sides of an
@@ -50,6 +49,6 @@ typedef u64 gpa_t;
  * Put a pointer to `object` into a linker section, so that a registry is the sum of what was
  * linked. Order in a section never carries meaning.
  */
-#define REGISTER(section_name, object)                                                 \
-	static const __typeof__(object) *const registered_##object                     \
+#define REGISTER(section_name, object)                             \
+	static const __typeof__(object) *const registered_##object \
 		__attribute__((used, retain, section(section_name))) = &(object)

@@ -10,14 +10,14 @@
 enum { VM_FD_CHANNEL, VM_FD_KVM, VM_FD_STDERR, VM_FD_FIRST };
 
 enum {
-	VM_DEVICES_MAX = 32, /* one bit each in an interrupt line's OR */
+	VM_DEVICES_MAX = 32,  /* one bit each in an interrupt line's OR */
 	VM_CFG_BYTES = 32768, /* all devices' configurations */
 };
 
 /* How a machine ended. The numbers are exit codes of `kiln run`. */
 enum vm_end {
 	VM_END_POWER_OFF = 0, /* also: stopped by the user in order */
-	VM_END_FAILED = 1, /* something of Kiln's own or of the host */
+	VM_END_FAILED = 1,    /* something of Kiln's own or of the host */
 	VM_END_RESET = 32,
 	VM_END_CRASH = 33,
 	VM_END_PANIC = 34,
@@ -49,9 +49,9 @@ enum vm_message_type {
 	VM_MESSAGE_STOP = 1,
 	VM_MESSAGE_BREAK, /* on the console's line */
 	/* vm to supervisor */
-	VM_MESSAGE_READY, /* jailed, filtered, about to run the guest's first instruction */
-	VM_MESSAGE_LOG, /* code: enum log_level */
-	VM_MESSAGE_ENDED, /* code: the exit code; text: why */
+	VM_MESSAGE_READY,  /* jailed, filtered, about to run the guest's first instruction */
+	VM_MESSAGE_LOG,    /* code: enum log_level */
+	VM_MESSAGE_ENDED,  /* code: the exit code; text: why */
 	VM_MESSAGE_DENIED, /* code: system call number; text: the policy's name */
 };
 

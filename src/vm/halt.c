@@ -25,7 +25,8 @@ static void halt_tick(struct evl_timer *timer)
 		cpu->stops_before = stops;
 	}
 	if (all_dead)
-		vm_end(vm, VM_END_POWER_OFF, "the guest halted: every vCPU sleeps with interrupts off");
+		vm_end(vm, VM_END_POWER_OFF,
+		       "the guest halted: every vCPU sleeps with interrupts off");
 }
 
 int vm_halt_watch(struct vm *vm, struct err *e)

@@ -45,7 +45,8 @@ static void host_event(struct dev_host *host, struct dev *dev, enum dev_event ev
 		dev_log(dev, "the guest's kernel panicked and starts its crash kernel");
 		break;
 	case DEV_EVENT_EXIT_CODE:
-		vm_end(vm, (enum vm_end)value, "the guest ended with exit code %u (%s)", value, name);
+		vm_end(vm, (enum vm_end)value, "the guest ended with exit code %u (%s)", value,
+		       name);
 		break;
 	}
 }

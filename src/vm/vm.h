@@ -16,7 +16,7 @@
 struct vm;
 
 enum {
-	VM_IRQ_LINES = 24, /* the I/O APIC's pins */
+	VM_IRQ_LINES = 24,        /* the I/O APIC's pins */
 	VM_KICK_SIGNAL = SIGUSR1, /* makes a vCPU thread leave KVM_RUN */
 };
 
@@ -26,9 +26,9 @@ struct vm_cpu {
 	struct kvm_vcpu cpu;
 	pthread_t thread;
 	bool started;
-	atomic_bool dead; /* halted with interrupts off when it last looked */
+	atomic_bool dead;     /* halted with interrupts off when it last looked */
 	_Atomic u32 nr_stops; /* returns from kvm_vcpu_run: signs of life */
-	u32 stops_before; /* nr_stops at the last look; the main thread's */
+	u32 stops_before;     /* nr_stops at the last look; the main thread's */
 };
 
 /*

@@ -17,7 +17,10 @@
 #include "util/log.h"
 #include "vm/vm.h"
 
-/* Log lines go to the supervisor, which has a terminal; what it does not take is lost, not waited for. */
+/*
+ * Log lines go to the supervisor, which has a terminal; what it does not take is lost, not waited
+ * for.
+ */
 static void log_to_supervisor(enum log_level level, const char *line, void *opaque)
 {
 	(void)opaque;
@@ -223,8 +226,11 @@ int vm_process_main(bool user_ns)
 		return VM_END_FAILED;
 	}
 	log_set_sink(log_to_supervisor, NULL);
-	*vm = (struct vm){ .setup = setup, .end = VM_END_FAILED, .end_event = -1,
-			   .mem.memfd = -1, .kvm = { .kvm_fd = -1, .vm_fd = -1 } };
+	*vm = (struct vm){ .setup = setup,
+			   .end = VM_END_FAILED,
+			   .end_event = -1,
+			   .mem.memfd = -1,
+			   .kvm = { .kvm_fd = -1, .vm_fd = -1 } };
 	vm_host_init(vm);
 	vm_filter_report_setup();
 	spawn_die_with_parent();
@@ -234,6 +240,7 @@ int vm_process_main(bool user_ns)
 	if (status == 0)
 		status = vm_run(vm, &e);
 	vm_finish(vm);
-	channel_send(VM_FD_CHANNEL, VM_MESSAGE_ENDED, (s32)vm->end, status < 0 ? e.text : vm->end_text);
+	channel_send(VM_FD_CHANNEL, VM_MESSAGE_ENDED, (s32)vm->end,
+		     status < 0 ? e.text : vm->end_text);
 	return (int)vm->end;
 }

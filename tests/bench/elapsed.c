@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// elapsed COUNT COMMAND...: run a command COUNT times; print the medians of the time it took and of the CPU time it and its
-// children used, in nanoseconds, and its exit code. Under -icount both clocks count instructions; the first also idle waits.
+// elapsed COUNT COMMAND...: run a command COUNT times; print the medians of the time it took and of
+// the CPU time it and its
+// children used, in nanoseconds, and its exit code. Under -icount both clocks count instructions;
+// the first also idle waits.
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>

@@ -205,12 +205,19 @@ static void uart_rx_drop_first(struct uart *u)
 	memmove(u->rx_flags, u->rx_flags + 1, u->rx_count);
 }
 
-/* Empty the receiver; what came from the host goes back to the line. */
+/* Empty the receiver; what came from the host goes back to the line, before what is there already.
+ */
 static void uart_clear_rx(struct uart *u)
 {
+	u8 line[2 * FIFO_BYTES];
+	u32 len = 0;
+
 	for (u32 i = 0; i < u->rx_count; i++)
-		if ((u->rx_flags[i] & RX_FROM_HOST) && u->held_count < FIFO_BYTES)
-			u->held[u->held_count++] = u->rx[i];
+		if (u->rx_flags[i] & RX_FROM_HOST)
+			line[len++] = u->rx[i];
+	memcpy(line + len, u->held, u->held_count);
+	u->held_count = MIN(len + u->held_count, (u32)FIFO_BYTES);
+	memcpy(u->held, line, u->held_count);
 	u->rx_count = 0;
 	u->rx_timed_out = false;
 	if (u->held_count > 0)
@@ -245,6 +252,13 @@ static void uart_listen(struct uart *u)
 		return;
 	u->listening = true;
 	stream_kick_input(&u->stream);
+}
+
+/* Probes try all of IER's bits, but only a guest that listens lets interrupts out, too. */
+static void uart_check_listening(struct uart *u)
+{
+	if ((u->ier & IER_RX) && (u->mcr & MCR_OUT2))
+		uart_listen(u);
 }
 
 /* --- Registers, with the lock held ----------------------------------------------------------- */
@@ -288,8 +302,7 @@ static void uart_write_ier(struct uart *u, u8 value)
 	u->ier = value & IER_WRITABLE;
 	if (rising & IER_TX) /* enabling it with an empty transmitter raises it (8.7) */
 		uart_tx_empty(u);
-	if (rising & IER_RX)
-		uart_listen(u);
+	uart_check_listening(u);
 }
 
 static u8 uart_read_iir(struct uart *u)
@@ -356,6 +369,7 @@ static void uart_update_modem(struct uart *u)
 static void uart_write_mcr(struct uart *u, u8 value)
 {
 	u->mcr = value & MCR_WRITABLE;
+	uart_check_listening(u);
 	uart_update_modem(u);
 	if (u->held_count > 0)
 		uart_arm_tick(u);
@@ -577,7 +591,7 @@ static void uart_power_on(struct uart *u)
 	u->msr = MSR_CONNECTED;
 	u->divisor[0] = 12; /* 9600 baud */
 	u->divisor[1] = 0;
-	u->overrun = u->thre_pending = u->tx_deferred = false;
+	u->overrun = u->thre_pending = u->thre_quiet = u->tx_deferred = false;
 	u->rx_timed_out = u->rx_touched = u->listening = false;
 	u->burst = u->polls = 0;
 	u->rx_count = u->held_count = 0;
@@ -633,6 +647,11 @@ static void uart_cfg_default(void *opaque, u32 index)
 	cfg->wants_stdin = index == 0;
 }
 
+static struct serial_cfg *uart_serial(void *cfg)
+{
+	return cfg;
+}
+
 static const struct dev_class uart16550_class = {
 	.name = "uart16550",
 	.summary = "serial ports COM1 to COM4 (16550A)",
@@ -645,6 +664,7 @@ static const struct dev_class uart16550_class = {
 	.cfg_default = uart_cfg_default,
 	.cfg_instance = serial_cfg_instance,
 	.open = serial_cfg_open,
+	.serial = uart_serial,
 	.cleanup = serial_cfg_cleanup,
 	.create = uart_create,
 	.destroy = uart_destroy,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The PCI root: host bridge, ECAM window and configuration ports (PCI Express 4.0, section 7.2; PCI Local Bus 3.0, section 3.2.2.3).
+// The PCI root: host bridge, ECAM window and configuration ports (PCI Express 4.0, section 7.2; PCI
+// Local Bus 3.0, section 3.2.2.3).
 #include "dev/dev_class.h"
 #include "pci/pci.h"
 #include "util/bytes.h"

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The PCI root as a guest sees it through its ports and its ECAM window.
 // test-sources: drivers/pci/root/root.c src/pci/pci.c src/bus/bus.c src/dev/dev_class.c src/evl/evl.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c src/util/opt.c tests/lib/fake_machine.c
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include "dev/dev_class.h"
 #include "pci/pci.h"
@@ -96,12 +96,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(both_ways_find_the_host_bridge, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_empty_slot_reads_all_ones, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
-			the_address_register_keeps_what_was_written_and_ignores_bytes, set_up, tear_down),
+			the_address_register_keeps_what_was_written_and_ignores_bytes, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(a_disabled_address_or_another_bus_selects_nothing,
 						set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_guest_cannot_change_the_bridge, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(accesses_across_a_dword_or_of_odd_sizes_read_all_ones,
-						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_guest_cannot_change_the_bridge, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(
+			accesses_across_a_dword_or_of_odd_sizes_read_all_ones, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
