@@ -136,12 +136,18 @@ musl-lib := $(SYSROOT)/usr/lib/$(triplet)
 warnings := -Wall -Wextra -Werror -Wvla -Wshadow -Wcast-qual -Wmissing-prototypes \
 	-Wimplicit-fallthrough -Wformat=2 -Wundef -Wpointer-arith -Wwrite-strings
 is-clang := $(findstring clang,$(shell $(CC) --version 2>/dev/null | head -n 1))
-warnings += $(if $(is-clang),,-Wimplicit-fallthrough=5)
+# KVM's structs end in flexible arrays, and our tables follow them.
+warnings += $(if $(is-clang),-Wno-gnu-variable-sized-type-not-at-end,-Wimplicit-fallthrough=5)
 common-flags := -std=gnu11 -D_GNU_SOURCE -Isrc $(warnings) -g -fno-strict-aliasing \
 	-fno-delete-null-pointer-checks -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(O)=build
 
+# cc-option FLAGS: these, if the compiler takes them.
+cc-option = $(shell $(CC) -Werror $(1) -x c -c /dev/null -o /dev/null 2>/dev/null && echo '$(1)')
+# clang 14 and 15 want to be asked twice.
+zero-init = $(or $(call cc-option,-ftrivial-auto-var-init=zero),$(call cc-option,-ftrivial-auto-var-init=zero \
+	-enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang))
 hardening-$(CONFIG_HARDENING) := -fstack-protector-strong -fstack-clash-protection \
-	-ftrivial-auto-var-init=zero $(if $(filter x86_64,$(ARCH)),-fcf-protection=full,-mbranch-protection=standard)
+	$(zero-init) $(if $(filter x86_64,$(ARCH)),-fcf-protection=full,-mbranch-protection=standard)
 optimize-$(CONFIG_OPTIMIZE_SIZE) := -Os
 optimize-$(CONFIG_OPTIMIZE_SPEED) := -O2
 optimize-$(CONFIG_OPTIMIZE_DEBUG) := -Og

@@ -26,7 +26,7 @@ $(host)/include/generated/autoconf.h: $(kconfig-files) $(DRIVER_KCONFIG)
 sanitizers := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 host-flags = $(common-flags) -I$(CURDIR) -include $(host)/include/generated/autoconf.h -O1 $(sanitizers)
 FUZZCC ?= clang
-fuzz-flags = $(filter-out -Wimplicit-fallthrough=5,$(common-flags)) -I$(CURDIR) \
+fuzz-flags = $(filter-out -Wimplicit-fallthrough=5,$(common-flags)) -Wno-gnu-variable-sized-type-not-at-end -I$(CURDIR) \
 	-include $(host)/include/generated/autoconf.h -O1 $(sanitizers) -fsanitize=fuzzer-no-link
 
 $(host)/unit/%.o: %.c $(host)/include/generated/autoconf.h

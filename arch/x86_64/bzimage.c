@@ -8,14 +8,6 @@
 #include "util/checked.h"
 #include "zero_page.h"
 
-bool bzimage_is(const struct boot_file *file)
-{
-	const size_t offset = offsetof(struct zero_page, hdr.magic);
-
-	return file->head_bytes >= offset + strlen(SETUP_MAGIC) &&
-	       memcmp(file->head + offset, SETUP_MAGIC, strlen(SETUP_MAGIC)) == 0;
-}
-
 /* Where the setup header ends, as the jump over it says. */
 static u32 bzimage_header_end(const struct setup_header *hdr)
 {

@@ -29,11 +29,6 @@ struct elf_image {
 	struct elf_segment segments[BOOT_PIECES_MAX];
 };
 
-bool elf_is(const struct boot_file *file)
-{
-	return file->head_bytes >= SELFMAG && memcmp(file->head, ELFMAG, SELFMAG) == 0;
-}
-
 #define ELF_HEADER_FROM(ehdr, class_64)                            \
 	((struct elf_header){ .is_64 = (class_64),                 \
 			      .type = (ehdr).e_type,               \

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // ELF loading by the 64-bit entry and by the PVH note, with files made by hand.
-// test-sources: arch/x86_64/boot.c arch/x86_64/bzimage.c arch/x86_64/elf.c arch/x86_64/pvh.c arch/x86_64/stranger.c arch/x86_64/zero_page.c arch/x86_64/layout.c src/mem/guest_mem.c src/util/err.c src/util/fd.c tests/lib/boot_bench.c
+// test-sources: arch/x86_64/boot.c arch/x86_64/bzimage.c arch/x86_64/elf.c arch/x86_64/pvh.c arch/x86_64/format.c arch/x86_64/zero_page.c arch/x86_64/layout.c src/mem/guest_mem.c src/util/err.c src/util/fd.c tests/lib/boot_bench.c
 #include <elf.h>
 #include <errno.h>
 #include <setjmp.h>

@@ -40,6 +40,7 @@ void log_set_level(enum log_level level)
 	log_to.level = level;
 }
 
+PRINTF_LIKE(2, 0)
 static void log_vline(enum log_level level, const char *fmt, va_list args)
 {
 	char line[LOG_LINE_BYTES];

@@ -34,8 +34,9 @@ static void denied_handler(int signal_number, siginfo_t *info, void *context)
 
 void vm_filter_report_setup(void)
 {
-	struct sigaction action = { .sa_sigaction = denied_handler, .sa_flags = SA_SIGINFO };
+	if (IS_ENABLED(CONFIG_SECCOMP_REPORT)) {
+		struct sigaction action = { .sa_sigaction = denied_handler, .sa_flags = SA_SIGINFO };
 
-	if (IS_ENABLED(CONFIG_SECCOMP_REPORT))
 		sigaction(SIGSYS, &action, NULL);
+	}
 }

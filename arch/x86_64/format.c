@@ -1,8 +1,24 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Files that are not kernels of this machine: what each seems to be, and what its owner should do.
+// What kind of file a kernel is, by its first bytes; and what to say of files that are none. Built
+// always: a format that this kiln cannot start is still recognised.
+#include <elf.h>
 #include <string.h>
 
 #include "boot.h"
+#include "zero_page.h"
+
+bool bzimage_is(const struct boot_file *file)
+{
+	const size_t offset = offsetof(struct zero_page, hdr.magic);
+
+	return file->head_bytes >= offset + strlen(SETUP_MAGIC) &&
+	       memcmp(file->head + offset, SETUP_MAGIC, strlen(SETUP_MAGIC)) == 0;
+}
+
+bool elf_is(const struct boot_file *file)
+{
+	return file->head_bytes >= SELFMAG && memcmp(file->head, ELFMAG, SELFMAG) == 0;
+}
 
 struct magic {
 	u16 offset;
