@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Shell functions for what is made once and then kept by its content in the cache. Sourced, never run,
-# after common.sh and use_cache.
+# Shell functions for what is made once and then kept by its content in the cache. Sourced, never
+# run, after common.sh and use_cache.
 
 # cached NAME KEY COMMAND...: prints the path of the file that "COMMAND... PATH" makes. KEY is text
 # that says everything its content depends on. A file is complete before it gets its name.
@@ -34,8 +34,10 @@ print_sums()
 # folder has its version in its name; of every other file that ARG names the content counts.
 cached_initramfs()
 {
+	need busybox busybox-static
 	initramfs_key=$(
-		print_sums "$tree/images/mkinitramfs" "$tree/images/guest-init" "$(command -v busybox)"
+		print_sums "$tree/images/mkinitramfs" "$tree/images/guest-init" \
+			"$(command -v busybox)"
 		for arg; do
 			echo "$arg"
 			[ ! -f "${arg%%:*}" ] || print_sums "${arg%%:*}"

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// relay: carries a command's input, output and status between this machine and the host kvm-host emulates.
+// relay: carries a command's input, output and status to and from the host that kvm-host emulates.
 //
 // One program, two ends of one virtio-serial port:
 //   relay run ...    on this machine: starts virtiofsd and QEMU, and stands for the command
 //   relay serve ...  in the emulated host, as its process 1: runs the command
-// Frames go both ways: one byte of type, three of zero, a little-endian 32-bit size, then the payload.
-// Each direction has one bounded buffer, and nothing is read that cannot be passed on: a command that
-// does not read, or a terminal that does not take the output, stops the other side and loses nothing.
+// Frames go both ways: one byte of type, three of zero, a little-endian 32-bit size, the payload.
+// All buffers are bounded, and nothing is read that cannot be passed on: a command that does not
+// read, or a terminal that does not take the output, stops the other side and loses nothing.
 
 #define _GNU_SOURCE
 #include <endian.h>
@@ -35,23 +35,25 @@
 
 enum {
 	BUF_BYTES = 64 * 1024,
-	WRITE_MAX_BYTES = 4096,		/* what a pipe that polls writable takes without blocking */
-	CHILD_FD = 3,			/* what a child gets: virtiofsd its socket, QEMU the port */
-	DRAIN_MS = 5000,		/* for killed processes to let go of the command's output */
-	GROUPS_MAX = 64,		/* of the user who runs the command */
-	TAIL_BYTES = 4096,		/* of the console's log, shown when the host fails */
+	WRITE_MAX_BYTES = 4096, /* what a pipe that polls writable takes without blocking */
+	CHILD_FD = 3,           /* what a child gets: virtiofsd its socket, QEMU the port */
+	DRAIN_MS = 5000,        /* for killed processes to let go of the command's output */
+	GROUPS_MAX = 64,        /* of the user who runs the command */
+	TAIL_BYTES = 4096,      /* of the console's log, shown when the host fails */
 	STATUS_TIMEOUT = 124,
 	STATUS_HOST_FAILED = 125,
 };
 
+#define NS_PER_S UINT64_C(1000000000)
+
 enum frame_type {
-	FRAME_READY,			/* serve: the host is up */
-	FRAME_START,			/* run: struct start */
-	FRAME_IN,			/* run: bytes for the command's stdin; none means its end */
-	FRAME_SIZE,			/* run: struct start again, the terminal's size changed */
-	FRAME_OUT,			/* serve: bytes of the command's stdout, or of its terminal */
-	FRAME_ERR,			/* serve: bytes of the command's stderr */
-	FRAME_END,			/* serve: struct end */
+	FRAME_READY, /* serve: the host is up */
+	FRAME_START, /* run: struct start */
+	FRAME_IN,    /* run: bytes for the command's stdin; none means its end */
+	FRAME_SIZE,  /* run: struct start again, the terminal's size changed */
+	FRAME_OUT,   /* serve: bytes of the command's stdout, or of its terminal */
+	FRAME_ERR,   /* serve: bytes of the command's stderr */
+	FRAME_END,   /* serve: struct end */
 	FRAME_TYPES,
 };
 
@@ -62,9 +64,11 @@ struct frame_header {
 };
 
 struct start {
-	uint8_t tty;			/* stdin and stdout are a terminal */
-	uint8_t tty_err;		/* and so is stderr */
+	uint64_t time_ns; /* since 1970, so that files made here are not from the future */
 	uint16_t rows, cols;
+	uint8_t tty;     /* stdin and stdout are a terminal */
+	uint8_t tty_err; /* and so is stderr */
+	uint8_t zero[2];
 };
 
 struct end {
@@ -146,7 +150,7 @@ static int channel_read_header(struct channel *ch)
 	return 0;
 }
 
-/* channel_receive: one read. Return: 1 when a frame (ch->header) is complete, 0 if not yet, -errno. */
+/* channel_receive: reads some. Return: 1 when a frame (ch->header) is there, 0 before, -errno. */
 static int channel_receive(struct channel *ch)
 {
 	ssize_t n;
@@ -157,6 +161,8 @@ static int channel_receive(struct channel *ch)
 		if (ret)
 			return ret == -EAGAIN || ret == -EINTR ? 0 : ret;
 	}
+	if (!channel_wants(ch))
+		return 0;
 	if (ch->left_bytes) {
 		n = buf_fill(ch->in[ch->header.type], ch->fd, ch->left_bytes);
 		if (n <= 0)
@@ -314,11 +320,11 @@ _Noreturn static void run_fail(struct run *r, const char *why)
 
 static const char *run_death(const struct run *r)
 {
-	return r->started ? "the emulated host ended before the command did" :
-			    "the emulated host did not come up";
+	return r->started ? "the emulated host ended before the command did"
+			  : "the emulated host did not come up";
 }
 
-/* run_spawn: starts a program that ends with us, gets @fd as CHILD_FD and writes to the console's log. */
+/* run_spawn: starts a program that ends with us, has @fd as CHILD_FD, and logs to the console's. */
 static pid_t run_spawn(const struct run *r, char **argv, int fd)
 {
 	int null_fd, log_fd;
@@ -329,7 +335,7 @@ static pid_t run_spawn(const struct run *r, char **argv, int fd)
 	if (pid)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	setpgid(0, 0);			/* the terminal's signals are for us */
+	setpgid(0, 0); /* the terminal's signals are for us */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -379,13 +385,16 @@ static int run_start_qemu(struct run *r, char **argv)
 static struct start run_terminal(const struct run *r)
 {
 	struct winsize size = { 0 };
+	struct timespec now;
 
+	clock_gettime(CLOCK_REALTIME, &now);
 	if (r->tty)
 		ioctl(STDIN_FILENO, TIOCGWINSZ, &size);
-	return (struct start){ .tty = r->tty,
-			       .tty_err = r->tty && isatty(STDERR_FILENO),
+	return (struct start){ .time_ns = htole64(now.tv_sec * NS_PER_S + now.tv_nsec),
 			       .rows = htole16(size.ws_row),
-			       .cols = htole16(size.ws_col) };
+			       .cols = htole16(size.ws_col),
+			       .tty = r->tty,
+			       .tty_err = r->tty && isatty(STDERR_FILENO) };
 }
 
 static void run_handle_ready(struct run *r)
@@ -436,7 +445,7 @@ static void run_handle_input(struct run *r)
 	if (n > 0 || n == -EAGAIN || n == -EINTR)
 		return;
 	if (r->tty)
-		run_end(r, 128 + SIGHUP);	/* the terminal went away */
+		run_end(r, 128 + SIGHUP); /* the terminal went away */
 	channel_queue(&r->ch, FRAME_IN, NULL, 0);
 	r->in_open = false;
 }
@@ -451,8 +460,8 @@ static void run_handle_signal(struct run *r)
 		else if (info.ssi_signo != SIGCHLD)
 			run_end(r, 128 + info.ssi_signo);
 		else if (!r->ended)
-			run_fail(r, (pid_t)info.ssi_pid == r->fs_pid ? "virtiofsd has ended" :
-								       run_death(r));
+			run_fail(r, (pid_t)info.ssi_pid == r->fs_pid ? "virtiofsd has ended"
+								     : run_death(r));
 	}
 }
 
@@ -505,7 +514,7 @@ static void run_step(struct run *r)
 	}
 }
 
-/* run: relay run CONSOLE-LOG TIMEOUT-S BOOT-TIMEOUT-S FS-SOCKET VIRTIOFSD-AND-ARGS -- QEMU-AND-ARGS */
+/* run: relay run CONSOLE-LOG TIMEOUT-S BOOT-TIMEOUT-S FS-SOCKET VIRTIOFSD ARG... -- QEMU ARG... */
 static int run(char **argv)
 {
 	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH, SIGCHLD };
@@ -550,7 +559,7 @@ struct serve {
 	struct buf in, control;
 	struct start start;
 	int signal_fd;
-	int in_fd, out_fd, err_fd;	/* our ends; with a terminal, the first two are its master */
+	int in_fd, out_fd, err_fd; /* our ends; with a terminal, the first two are its master */
 	pid_t child;
 	bool ended;
 	int status;
@@ -586,7 +595,7 @@ static char **read_words(const char *job, const char *name)
 	return words;
 }
 
-/* serve_become_user: the job's file user has the user's number, its group's, and all its groups'. */
+/* serve_become_user: the job's file user has the user's number, the group's, and all groups'. */
 static int serve_become_user(const char *job, const int fd[3])
 {
 	char **word = read_words(job, "user");
@@ -602,9 +611,10 @@ static int serve_become_user(const char *job, const int fd[3])
 	return setgroups(count, groups) || setgid(groups[0]) || setuid(uid);
 }
 
-_Noreturn static void serve_exec(const char *job, char **argv, char **env, const int fd[3], bool tty)
+_Noreturn static void serve_exec(const char *job, char **argv, char **env, const int fd[3],
+				 bool tty)
 {
-	struct rlimit files = { .rlim_cur = 1024, .rlim_max = 524288 };	/* a Debian host's */
+	struct rlimit files = { .rlim_cur = 1024, .rlim_max = 524288 }; /* a Debian host's */
 	char **cwd = read_words(job, "cwd");
 	sigset_t none;
 	int status;
@@ -633,10 +643,11 @@ _Noreturn static void serve_exec(const char *job, char **argv, char **env, const
 	_exit(status);
 }
 
-/* serve_open_tty: a terminal of the size told. Return: its slave; its master goes to in_fd, out_fd. */
+/* serve_open_tty: a terminal of the size told. Return: its slave; in_fd, out_fd are its master. */
 static int serve_open_tty(struct serve *s)
 {
-	struct winsize size = { .ws_row = le16toh(s->start.rows), .ws_col = le16toh(s->start.cols) };
+	struct winsize size = { .ws_row = le16toh(s->start.rows),
+				.ws_col = le16toh(s->start.cols) };
 
 	s->in_fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
 	s->out_fd = fcntl(s->in_fd, F_DUPFD_CLOEXEC, 0);
@@ -644,6 +655,14 @@ static int serve_open_tty(struct serve *s)
 		return -1;
 	ioctl(s->in_fd, TIOCSWINSZ, &size);
 	return open(ptsname(s->in_fd), O_RDWR | O_NOCTTY | O_CLOEXEC);
+}
+
+static void serve_set_clock(const struct serve *s)
+{
+	uint64_t ns = le64toh(s->start.time_ns);
+	struct timespec now = { .tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S };
+
+	clock_settime(CLOCK_REALTIME, &now);
 }
 
 /* serve_start: starts the command of the job with a terminal or pipes. */
@@ -741,7 +760,7 @@ static void serve_step(struct serve *s)
 	if (listen && p[1].revents & POLLIN && channel_receive(&s->ch) == 1)
 		serve_handle_frame(s);
 	if (p[2].revents && buf_drain(&s->in, s->in_fd, BUF_BYTES)) {
-		close(s->in_fd);	/* the command closed its stdin: nothing more is wanted */
+		close(s->in_fd); /* the command closed its stdin: nothing more is wanted */
 		s->in_fd = -1;
 	}
 	if (p[3].revents && buf_is_empty(&s->ch.tx))
@@ -772,6 +791,7 @@ static int serve(char **argv)
 	if (channel_take(&s.ch, FRAME_START, &s.start, sizeof(s.start)))
 		return 1;
 	set_nonblocking(s.ch.fd);
+	serve_set_clock(&s);
 	serve_start(&s, argv[1]);
 	while (!s.ended || ((s.out_fd >= 0 || s.err_fd >= 0) && now_ms() < s.deadline_ms) ||
 	       !buf_is_empty(&s.ch.tx))
@@ -781,13 +801,13 @@ static int serve(char **argv)
 	channel_queue(&s.ch, FRAME_END, &end, sizeof(end));
 	channel_flush(&s.ch);
 	for (;;)
-		pause();	/* the other end switches the machine off */
+		pause(); /* the other end switches the machine off */
 }
 
 int main(int argc, char **argv)
 {
 	while (open("/dev/null", O_RDWR | O_CLOEXEC) <= STDERR_FILENO)
-		;			/* a standard descriptor that was closed stays out of use */
+		; /* a standard descriptor that was closed stays out of use */
 	if (argc > 6 && !strcmp(argv[1], "run"))
 		return run(argv + 2);
 	if (argc == 4 && !strcmp(argv[1], "serve"))
