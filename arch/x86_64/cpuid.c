@@ -9,9 +9,14 @@
 
 enum {
 	CPUID_ENTRIES_MAX = 256,
+	CPUID_1_ECX_VMX = 1u << 5,
+	CPUID_1_ECX_PDCM = 1u << 15, /* MSR with the counters' capabilities */
 	CPUID_1_ECX_TSC_DEADLINE = 1u << 24,
 	CPUID_1_ECX_HYPERVISOR = 1u << 31,
 	CPUID_1_EDX_HTT = 1u << 28,
+	CPUID_7_EBX_SGX = 1u << 2,
+	CPUID_80000001_ECX_SVM = 1u << 2,
+	CPUID_80000001_ECX_PERFCTR_CORE = 1u << 23,
 	CPUID_80000001_ECX_CMP_LEGACY = 1u << 1,
 	CPUID_B_LEVEL_SMT = 1,
 	CPUID_B_LEVEL_CORE = 2,
@@ -85,9 +90,36 @@ static void cpuid_amd_topology(struct kvm_cpuid_entry2 *entry, u32 apic_id, u32 
 	}
 }
 
+static void cpuid_clear(struct kvm_cpuid_entry2 *entry)
+{
+	entry->eax = entry->ebx = entry->ecx = entry->edx = 0;
+}
+
+/*
+ * KVM offers all it has. What was not chosen is not there: each is code of the host's kernel that
+ * a guest could attack. SGX enclaves are never offered: nobody creates them.
+ */
+static void cpuid_withhold(struct kvm_cpuid_entry2 *entry)
+{
+	const bool nested = IS_ENABLED(CONFIG_GUEST_NESTED), pmu = IS_ENABLED(CONFIG_GUEST_PMU);
+
+	if (entry->function == 1)
+		entry->ecx &= ~((nested ? 0 : CPUID_1_ECX_VMX) | (pmu ? 0 : CPUID_1_ECX_PDCM));
+	else if (entry->function == 7 && entry->index == 0)
+		entry->ebx &= ~CPUID_7_EBX_SGX;
+	else if (entry->function == 0x80000001)
+		entry->ecx &= ~((nested ? 0 : CPUID_80000001_ECX_SVM) |
+				(pmu ? 0 : CPUID_80000001_ECX_PERFCTR_CORE));
+	else if (entry->function == 0x12 || (!pmu && entry->function == 0xa) ||
+		 (!nested && entry->function == 0x8000000a) ||
+		 (!pmu && entry->function == 0x80000022))
+		cpuid_clear(entry);
+}
+
 static void cpuid_adjust(struct kvm_cpuid_entry2 *entry, u32 apic_id, u32 nr_cpus,
 			 bool tsc_deadline)
 {
+	cpuid_withhold(entry);
 	switch (entry->function) {
 	case 1:
 		cpuid_leaf_1(entry, apic_id, nr_cpus, tsc_deadline);

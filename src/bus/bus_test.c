@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Who answers for an address: claims that clash or nest, edges, accesses that straddle, nobody
-// there.
+// Who answers for an address: claims that clash or nest, edges, straddling accesses, nobody there.
 // test-sources: src/bus/bus.c src/util/err.c
 #include <errno.h>
 #include <setjmp.h>

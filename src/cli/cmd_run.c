@@ -125,6 +125,7 @@ static int run_fill_plan(struct run_options *options, struct plan *plan, struct 
 	setup->mem_bytes = ALIGN_UP(options->mem_bytes, 4096);
 	setup->nr_cpus = options->nr_cpus;
 	setup->boot.protocol = (enum boot_protocol)options->boot;
+	plan->dry_run = options->dry_run;
 	setup->jailed = IS_ENABLED(CONFIG_JAIL) && !options->disable_sandbox;
 	return 0;
 }
@@ -135,6 +136,7 @@ static int run_planned(const struct command *self, struct run_options *options, 
 
 	if (run_fill_plan(options, plan, &pe.err) < 0)
 		return command_fail(self, &pe.err);
+	supervisor_hold_signals();
 	if (plan_open(plan, &pe) < 0) {
 		command_fail(self, &pe.err);
 		return (int)pe.kind;

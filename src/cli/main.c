@@ -144,7 +144,7 @@ static bool wants_help(int argc, char *const *argv)
 /* A full disk or closed pipe behind standard output is a failure, not a success without output. */
 static int flush_output(int code)
 {
-	if (fflush(stdout) != 0 && code == 0) {
+	if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0) {
 		perror("kiln: standard output");
 		return VM_END_FAILED;
 	}
@@ -159,13 +159,16 @@ static bool in_user_ns(int argc, char **argv)
 
 /*
  * Started without standard input, output or error, the next file opened would take that number
- * and be written to by mistake.
+ * and be written to by mistake. What is written to no standard output is not lost in silence.
  */
 static void open_standard_fds(void)
 {
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		int mode = fd == STDOUT_FILENO ? O_RDONLY : O_RDWR;
+
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", mode) < 0)
 			memfd_create("null", 0); /* a host without devices: takes the number, too */
+	}
 }
 
 int main(int argc, char **argv)
@@ -188,7 +191,7 @@ int main(int argc, char **argv)
 	command = command_find(argv[1]);
 	if (!command)
 		return unknown_command(argv[1]);
-	if (command != &help_command && wants_help(argc - 2, argv + 2)) {
+	if (wants_help(argc - 2, argv + 2)) {
 		command_help(command);
 		return flush_output(0);
 	}

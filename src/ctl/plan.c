@@ -151,11 +151,23 @@ static void group_name(gid_t gid, char *name, size_t size)
 		fclose(file);
 }
 
+static int kvm_refused(const struct stat *st, struct err *e)
+{
+	char group[64];
+
+	if ((st->st_mode & S_IRWXG) == 0)
+		return err_errno(e, -EACCES,
+				 "open /dev/kvm (it is for its owner alone: give it a group that "
+				 "may read and write it)");
+	group_name(st->st_gid, group, sizeof(group));
+	return err_errno(e, -EACCES, "open /dev/kvm (it is for group %s: add this user to it)",
+			 group);
+}
+
 int plan_open_kvm(struct err *e)
 {
 	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	struct stat st;
-	char group[64];
 
 	if (fd >= 0)
 		return fd;
@@ -163,11 +175,8 @@ int plan_open_kvm(struct err *e)
 		return err_errno(e, -errno,
 				 "open /dev/kvm (load kvm_intel or kvm_amd; is virtualization on "
 				 "in the firmware?)");
-	if (errno == EACCES && stat("/dev/kvm", &st) == 0) {
-		group_name(st.st_gid, group, sizeof(group));
-		return err_errno(e, -EACCES,
-				 "open /dev/kvm (it is for group %s: add this user to it)", group);
-	}
+	if (errno == EACCES && stat("/dev/kvm", &st) == 0)
+		return kvm_refused(&st, e);
 	return err_errno(e, -errno, "open /dev/kvm");
 }
 
@@ -188,7 +197,7 @@ int plan_open(struct plan *plan, struct plan_err *pe)
 	int status = plan_open_files(plan, &pe->err);
 
 	pe->kind = VM_END_INVALID;
-	if (status == 0)
+	if (status == 0 && !plan->dry_run)
 		status = plan_open_devices(plan, &pe->err);
 	if (status < 0)
 		return status;

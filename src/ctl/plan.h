@@ -20,7 +20,7 @@ struct plan_err {
 /* Owner: the supervisor. Large; allocate it. */
 struct plan {
 	char kernel_path[PATH_MAX], initrd_path[PATH_MAX];
-	bool disable_sandbox;
+	bool dry_run;                       /* open no device: that would make files and sockets */
 	u32 shorthand_uses[VM_DEVICES_MAX]; /* by device: how many times an option configured it */
 	int kvm_fd;
 	struct fdset fds;

@@ -4,12 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -26,6 +28,8 @@
 #include "util/log.h"
 
 enum {
+	STOP_REPEAT_MS = 500, /* a second request so soon is the first one, heard twice */
+	LAST_LINE_MS = 1000,  /* how long the last line waits for a reader of standard error */
 	STDIN_CHUNK_BYTES = 4096,
 	CHANNEL_BYTES = 256 * 1024, /* a setup fits, and a burst of log lines */
 };
@@ -51,11 +55,33 @@ struct supervisor {
 	struct evl_source channel_source, child_source, signal_source;
 	struct console_input input;
 	struct log_limit log_limit;
-	bool ended, stopping, denied;
+	bool ended, stopping, denied, finished;
 	int exit_code;
+	u64 stopped_ns;  /* when it was first asked to */
 	u32 stop_signal; /* 0, or the signal that asked for the end */
 	char reason[sizeof(((struct vm_message *)0)->text)];
 };
+
+/*
+ * Standard error without ever waiting for its reader longer than `timeout_ms`: a supervisor that
+ * waits hears no signal. A pipe that polls writable takes PIPE_BUF bytes at once.
+ */
+static void put_words(const char *words, int timeout_ms)
+{
+	struct pollfd target = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	if (poll(&target, 1, timeout_ms) > 0)
+		fd_write(STDERR_FILENO, words, MIN(strlen(words), (size_t)PIPE_BUF));
+}
+
+static void log_to_stderr(enum log_level level, const char *line, void *opaque)
+{
+	const struct supervisor *sup = opaque;
+	char text[600];
+
+	snprintf(text, sizeof(text), "kiln: %s%s\n", level == LOG_WARN ? "warning: " : "", line);
+	put_words(text, sup->finished ? LAST_LINE_MS : 0);
+}
 
 /* --- Input ------------------------------------------------------------------------------------ */
 
@@ -68,12 +94,18 @@ static void vm_request(struct supervisor *sup, enum vm_message_type type, s32 co
 
 static void supervisor_stop(struct supervisor *sup, s32 code, const char *why)
 {
+	u64 now_ns = evl_now_ns();
+
 	if (sup->stopping) {
+		/* timeout(1) signals its child and at once its own process group with it. */
+		if (now_ns - sup->stopped_ns < STOP_REPEAT_MS * 1000000ull)
+			return;
 		/* It was asked once; now it is told. */
 		syscall(SYS_pidfd_send_signal, sup->child.pid_fd, SIGKILL, NULL, 0);
 		return;
 	}
 	sup->stopping = true;
+	sup->stopped_ns = now_ns;
 	vm_request(sup, VM_MESSAGE_STOP, code, why);
 }
 
@@ -97,7 +129,7 @@ static u32 input_filter_keys(struct supervisor *sup, u8 *bytes, u32 len)
 			vm_request(sup, VM_MESSAGE_BREAK, 0, NULL);
 			break;
 		case TERMINAL_KEY_HELP:
-			fd_write_all(STDERR_FILENO, terminal_help, strlen(terminal_help));
+			put_words(terminal_help, 0);
 			break;
 		case TERMINAL_KEY_NONE:
 			break;
@@ -160,8 +192,13 @@ static void input_flush(struct supervisor *sup)
 static void input_fill(struct supervisor *sup)
 {
 	struct console_input *input = &sup->input;
-	ssize_t got = fd_read(STDIN_FILENO, input->bytes, sizeof(input->bytes));
+	struct pollfd source = { .fd = STDIN_FILENO, .events = POLLIN };
+	ssize_t got;
 
+	/* Another reader of the same terminal may have been quicker: a read would wait. */
+	if (poll(&source, 1, 0) <= 0)
+		return;
+	got = fd_read(STDIN_FILENO, input->bytes, sizeof(input->bytes));
 	if (got == -EAGAIN)
 		return;
 	input->used = 0;
@@ -273,13 +310,13 @@ static void channel_ready(struct evl_source *source, u32 epoll_events)
 {
 	struct supervisor *sup = container_of(source, struct supervisor, channel_source);
 	struct vm_message message;
+	int got = channel_receive(sup->channel_fd, &message, MSG_DONTWAIT);
 
 	(void)epoll_events;
-	if (channel_receive(sup->channel_fd, &message, MSG_DONTWAIT) <= 0) {
-		if (epoll_events & (EPOLLHUP | EPOLLERR))
-			evl_remove(&sup->evl, source);
+	if (got == 0)
+		evl_remove(&sup->evl, source); /* the end is told again and again */
+	if (got <= 0)
 		return;
-	}
 	switch ((enum vm_message_type)message.type) {
 	case VM_MESSAGE_LOG:
 		message_log(sup, &message);
@@ -331,8 +368,7 @@ static void signal_ready(struct evl_source *source, u32 epoll_events)
  * ------------------------------------------------------------------------------------------
  */
 
-/* Before anything is made that a signal would leave behind. */
-static int supervisor_take_signals(struct supervisor *sup, struct err *e)
+static sigset_t ending_signals(void)
 {
 	static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 	sigset_t set;
@@ -340,7 +376,21 @@ static int supervisor_take_signals(struct supervisor *sup, struct err *e)
 	sigemptyset(&set);
 	for (u32 i = 0; i < ARRAY_SIZE(ending); i++)
 		sigaddset(&set, ending[i]);
+	return set;
+}
+
+void supervisor_hold_signals(void)
+{
+	sigset_t set = ending_signals();
+
 	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static int supervisor_take_signals(struct supervisor *sup, struct err *e)
+{
+	sigset_t set = ending_signals();
+
+	supervisor_hold_signals();
 	signal(SIGPIPE, SIG_IGN);
 	sup->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return sup->signal_fd < 0 ? err_errno(e, -errno, "signalfd") : 0;
@@ -376,16 +426,20 @@ static int supervisor_send_setup(struct supervisor *sup, struct err *e)
 static int supervisor_spawn(struct supervisor *sup, struct err *e)
 {
 	struct plan *plan = sup->plan;
+	cleanup_fd int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	int fds[VM_FD_FIRST + FDSET_MAX], ends[2], status;
 	const int bytes = CHANNEL_BYTES;
 
+	if (null_fd < 0)
+		null_fd = memfd_create("null", MFD_CLOEXEC); /* a host without devices */
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return err_errno(e, -errno, "socketpair");
 	setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 	setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 	fds[VM_FD_CHANNEL] = ends[1];
 	fds[VM_FD_KVM] = plan->kvm_fd;
-	fds[VM_FD_STDERR] = STDERR_FILENO;
+	/* Its words come through the channel: a jailed process has no business with a terminal. */
+	fds[VM_FD_STDERR] = plan->setup.jailed ? null_fd : STDERR_FILENO;
 	memcpy(&fds[VM_FD_FIRST], plan->fds.fds, plan->fds.count * sizeof(int));
 	status = spawn_process(&(struct spawn_request){ .role = "@vm",
 							.fds = fds,
@@ -425,13 +479,13 @@ static int supervisor_verdict(struct supervisor *sup)
 		snprintf(sup->reason, sizeof(sup->reason), "stopped at once");
 		return sup->stop_signal ? 128 + (int)sup->stop_signal : VM_END_POWER_OFF;
 	}
-	if (info.si_code == CLD_EXITED)
+	if (info.si_code == CLD_EXITED) {
 		snprintf(sup->reason, sizeof(sup->reason),
 			 "the vm process ended with status %d and told no reason", info.si_status);
-	else
-		snprintf(sup->reason, sizeof(sup->reason),
-			 "the vm process was killed by signal %d (%s)", info.si_status,
-			 strsignal(info.si_status));
+		return info.si_status ? info.si_status : VM_END_FAILED;
+	}
+	snprintf(sup->reason, sizeof(sup->reason), "the vm process was killed by signal %d (%s)",
+		 info.si_status, strsignal(info.si_status));
 	return VM_END_FAILED;
 }
 
@@ -446,6 +500,7 @@ int supervisor_run(struct plan *plan)
 	*sup = (struct supervisor){
 		.plan = plan, .channel_fd = -1, .signal_fd = -1, .input = { .pipe_fd = -1 }
 	};
+	log_set_sink(log_to_stderr, sup);
 	status = supervisor_take_signals(sup, &e);
 	if (status == 0)
 		status = input_make_pipe(plan, &sup->input.pipe_fd, &e);
@@ -462,6 +517,7 @@ int supervisor_run(struct plan *plan)
 	if (status == 0)
 		status = evl_run(&sup->evl);
 	terminal_restore();
+	sup->finished = true;
 	if (status < 0) {
 		log_err("%s", e.text);
 		return VM_END_FAILED;

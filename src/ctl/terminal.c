@@ -21,25 +21,41 @@ static struct {
 
 void terminal_restore(void)
 {
-	if (terminal.raw)
+	if (terminal.raw) {
+		/* What a guest made the terminal answer is not for the shell that comes after. */
+		tcflush(STDIN_FILENO, TCIFLUSH);
 		tcsetattr(STDIN_FILENO, TCSANOW, &terminal.before);
+	}
 	terminal.raw = 0;
 }
 
-/* A crash of the supervisor itself: give the terminal back, then die of the same signal. */
+/* A signal that ends the supervisor: give the terminal back, then die of the same signal. */
 static void restore_and_die(int signal_number)
 {
 	terminal_restore();
 	raise(signal_number); /* SA_RESETHAND put the default action back */
 }
 
-static void restore_on_crash(void)
+/* Signals that do not end a process, or that nobody can catch, or that the supervisor takes. */
+static bool is_not_fatal(int signal_number)
 {
-	static const int crashes[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP };
+	static const int others[] = { SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU,
+				      SIGCONT, SIGCHLD, SIGURG,  SIGPIPE, SIGWINCH,
+				      SIGINT,  SIGTERM, SIGHUP,  SIGQUIT };
+
+	for (u32 i = 0; i < ARRAY_SIZE(others); i++)
+		if (others[i] == signal_number)
+			return true;
+	return false;
+}
+
+static void restore_when_killed(void)
+{
 	struct sigaction action = { .sa_handler = restore_and_die, .sa_flags = (int)SA_RESETHAND };
 
-	for (u32 i = 0; i < sizeof(crashes) / sizeof(crashes[0]); i++)
-		sigaction(crashes[i], &action, NULL);
+	for (int i = 1; i < NSIG; i++)
+		if (!is_not_fatal(i))
+			sigaction(i, &action, NULL); /* the C library keeps a few to itself */
 }
 
 bool terminal_raw(void)
@@ -52,7 +68,7 @@ bool terminal_raw(void)
 	cfmakeraw(&raw);
 	raw.c_oflag |= OPOST | ONLCR; /* our own messages still start at the left edge */
 	terminal.raw = 1;
-	restore_on_crash();
+	restore_when_killed();
 	if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) < 0)
 		terminal.raw = 0;
 	return terminal.raw;

@@ -255,6 +255,8 @@ static void stream_flush(struct stream *s)
 
 	while (budget > 0 && s->out_fd >= 0 && (len = stream_peek(s, &bytes)) > 0) {
 		put = stream_write_some(s, bytes, MIN(len, budget));
+		if (put == 0)
+			put = -EAGAIN; /* an odd device: later, not at once and for ever */
 		if (put < 0)
 			break;
 		s->lost = false;

@@ -117,9 +117,9 @@ static int become_nobody(struct err *e)
 {
 	if (syscall(SYS_setgroups, 0, NULL) < 0)
 		return err_errno(e, -errno, "setgroups");
-	if (syscall(SYS_setresgid, JAIL_GID, JAIL_GID, JAIL_GID) < 0)
+	if (syscall(SYS_setresgid, CONFIG_JAIL_GID, CONFIG_JAIL_GID, CONFIG_JAIL_GID) < 0)
 		return err_errno(e, -errno, "setresgid");
-	if (syscall(SYS_setresuid, JAIL_UID, JAIL_UID, JAIL_UID) < 0)
+	if (syscall(SYS_setresuid, CONFIG_JAIL_UID, CONFIG_JAIL_UID, CONFIG_JAIL_UID) < 0)
 		return err_errno(e, -errno, "setresuid");
 	return 0;
 }

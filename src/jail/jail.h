@@ -5,9 +5,6 @@
 #include "util/err.h"
 #include "util/types.h"
 
-/* Who jailed processes become when root started Kiln: nobody's number everywhere. */
-enum { JAIL_UID = 65534, JAIL_GID = 65534 };
-
 /*
  * jail_enter - run all stages but seccomp, in order: namespaces, root, limits, user and
  * capabilities, no_new_privs. Afterwards the process has no path, no network, no capability and

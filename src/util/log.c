@@ -64,6 +64,7 @@ bool log_limited(struct log_limit *limit, u64 now_ns, u32 *dropped)
 {
 	const u64 second_ns = 1000000000;
 	u64 seconds = 0;
+	u32 lines = limit->lines; /* read once: another thread may count meanwhile */
 
 	*dropped = 0;
 	if (now_ns > limit->window_start_ns) /* another thread may have read the clock later */
@@ -72,13 +73,13 @@ bool log_limited(struct log_limit *limit, u64 now_ns, u32 *dropped)
 		limit->window_start_ns = now_ns;
 	} else if (seconds > 0) {
 		limit->window_start_ns += seconds * second_ns;
-		limit->lines -= (u32)MIN(seconds, (u64)limit->lines);
+		lines -= (u32)MIN(seconds, (u64)lines);
 	}
-	if (limit->lines >= LOG_LIMIT_BURST) {
+	if (lines >= LOG_LIMIT_BURST) {
 		limit->dropped++;
 		return false;
 	}
-	limit->lines++;
+	limit->lines = lines + 1;
 	*dropped = limit->dropped;
 	limit->dropped = 0;
 	return true;

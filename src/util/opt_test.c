@@ -231,6 +231,7 @@ static void sizes_that_overflow_are_out_of_range(void **state)
 	(void)state;
 	for (u32 i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(opt_parse_bytes(bad[i], MIB(1), &bytes), -ERANGE);
+	assert_int_equal(opt_parse_bytes("18446744073709551616", 1, &bytes), -ERANGE);
 }
 
 static void what_is_not_a_size_is_none(void **state)

@@ -25,7 +25,7 @@ static void text_make_printable(char *text, size_t size)
 {
 	text[size - 1] = '\0';
 	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
+		if (*text < ' ' || *text > '~')
 			*text = '?';
 }
 
@@ -33,11 +33,12 @@ int channel_receive(int fd, struct vm_message *message, int flags)
 {
 	ssize_t got;
 
+	/* What the other side said before its end comes after the news that it ended unheard. */
 	do {
-		got = recv(fd, message, sizeof(*message), flags);
-	} while (got < 0 && errno == EINTR);
+		got = recv(fd, message, sizeof(*message), flags | MSG_TRUNC);
+	} while (got < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (got < 0)
-		return errno == ECONNRESET ? 0 : -errno;
+		return -errno;
 	if (got == 0)
 		return 0;
 	if (got != (ssize_t)sizeof(*message))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// vCPU threads: started behind a barrier, run until the machine ends, stopped by signal.
+// vCPU threads: started behind a gate, run until the machine ends, stopped by signal.
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -34,6 +34,28 @@ static int vm_end_of_stop(enum kvm_stop_reason reason)
 	return VM_END_FAILED;
 }
 
+void vm_gate_decide(struct vm *vm, bool run)
+{
+	pthread_mutex_lock(&vm->gate.lock);
+	vm->gate.open = run;
+	vm->gate.aborted = !run;
+	pthread_cond_broadcast(&vm->gate.changed);
+	pthread_mutex_unlock(&vm->gate.lock);
+}
+
+/* Return: whether the guest is to run. */
+static bool gate_wait(struct vm_gate *gate)
+{
+	bool run;
+
+	pthread_mutex_lock(&gate->lock);
+	while (!gate->open && !gate->aborted)
+		pthread_cond_wait(&gate->changed, &gate->lock);
+	run = gate->open;
+	pthread_mutex_unlock(&gate->lock);
+	return run;
+}
+
 static void *cpu_thread(void *opaque)
 {
 	struct vm_cpu *self = opaque;
@@ -44,7 +66,8 @@ static void *cpu_thread(void *opaque)
 	prctl(PR_SET_NAME, "kiln-vcpu", 0, 0, 0);
 	if (vm_filter(vm, "vcpu", &e) < 0)
 		vm_end(vm, VM_END_FAILED, "vCPU %u: %s", self->cpu.index, e.text);
-	pthread_barrier_wait(&vm->filtered);
+	if (!gate_wait(&vm->gate))
+		return NULL;
 	while (!atomic_load(&vm->ending)) {
 		kvm_vcpu_run(&self->cpu, &vm->pio, &vm->mmio, &stop);
 		atomic_fetch_add(&self->nr_stops, 1);
@@ -86,7 +109,8 @@ int vm_cpus_start(struct vm *vm, struct err *e)
 	int status = 0;
 
 	sigaction(VM_KICK_SIGNAL, &kick, NULL);
-	pthread_barrier_init(&vm->filtered, NULL, vm->nr_cpus + 1);
+	pthread_mutex_init(&vm->gate.lock, NULL);
+	pthread_cond_init(&vm->gate.changed, NULL);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, VCPU_STACK_BYTES);
 	for (u32 i = 0; i < vm->nr_cpus && status == 0; i++) {
@@ -94,7 +118,11 @@ int vm_cpus_start(struct vm *vm, struct err *e)
 		vm->cpus[i].started = status == 0;
 	}
 	pthread_attr_destroy(&attr);
-	return status ? err_errno(e, -status, "start the threads of %u vCPUs", vm->nr_cpus) : 0;
+	return status ? err_errno(e, -status,
+				  "start the threads of %u vCPUs (is the number of processes "
+				  "limited?)",
+				  vm->nr_cpus)
+		      : 0;
 }
 
 void vm_cpus_stop(struct vm *vm)

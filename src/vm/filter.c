@@ -35,7 +35,8 @@ static void denied_handler(int signal_number, siginfo_t *info, void *context)
 void vm_filter_report_setup(void)
 {
 	if (IS_ENABLED(CONFIG_SECCOMP_REPORT)) {
-		struct sigaction action = { .sa_sigaction = denied_handler, .sa_flags = SA_SIGINFO };
+		struct sigaction action = { .sa_sigaction = denied_handler,
+					    .sa_flags = SA_SIGINFO };
 
 		sigaction(SIGSYS, &action, NULL);
 	}

@@ -20,6 +20,13 @@ enum {
 	VM_KICK_SIGNAL = SIGUSR1, /* makes a vCPU thread leave KVM_RUN */
 };
 
+/* vCPU threads, each under its filter, wait here until the main thread is under its own. */
+struct vm_gate {
+	pthread_mutex_t lock; /* guards open and aborted */
+	pthread_cond_t changed;
+	bool open, aborted;
+};
+
 /* Owner: its thread; `cpu` is read by vm_end, the last fields belong to src/vm/halt.c. */
 struct vm_cpu {
 	struct vm *vm;
@@ -49,8 +56,7 @@ struct vm {
 	pthread_mutex_t irq_lock; /* guards irq_levels and the order in which KVM hears of them */
 	u32 irq_levels[VM_IRQ_LINES]; /* for each line, a bit for each device that asserts it */
 
-	/* Threads wait here until every filter is in place; guards nothing else. */
-	pthread_barrier_t filtered;
+	struct vm_gate gate;
 
 	atomic_bool ending;
 	enum vm_end end; /* written once, by whoever set `ending`, before end_event */
@@ -73,9 +79,12 @@ void vm_end(struct vm *vm, enum vm_end end, const char *fmt, ...) PRINTF_LIKE(3,
 /* vm_host_init - the verbs that devices call (src/vm/host.c). Context: vm main. */
 void vm_host_init(struct vm *vm);
 
+/* vm_gate_decide - let the vCPU threads run the guest, or end. Context: vm main. */
+void vm_gate_decide(struct vm *vm, bool run);
+
 /*
  * vm_cpus_create, vm_cpus_start, vm_cpus_stop - vCPUs set up; their threads filtered and waiting
- * at the barrier; their threads ended and joined. Return: 0 or -errno with words. Context: vm main.
+ * at the gate; their threads ended and joined. Return: 0 or -errno with words. Context: vm main.
  */
 int vm_cpus_create(struct vm *vm, const struct boot_entry *entry, struct err *e);
 int vm_cpus_start(struct vm *vm, struct err *e);

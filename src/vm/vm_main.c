@@ -175,10 +175,12 @@ static int vm_run(struct vm *vm, struct err *e)
 
 	if (status == 0)
 		status = vm_filter(vm, "vm_main", e);
-	if (status < 0)
+	if (status < 0) {
+		vm_gate_decide(vm, false);
 		return status;
+	}
 	channel_send(VM_FD_CHANNEL, VM_MESSAGE_READY, 0, NULL);
-	pthread_barrier_wait(&vm->filtered);
+	vm_gate_decide(vm, true);
 	status = evl_run(&vm->evl);
 	if (status < 0)
 		vm_end(vm, VM_END_FAILED, "event loop: %s", strerror(-status));
@@ -210,6 +212,18 @@ static int vm_receive_setup(struct vm_setup *setup, struct fdset *fds)
 	return 0;
 }
 
+/*
+ * Ctrl-C and `timeout` signal the whole process group. The supervisor takes that in order; this
+ * process, which outside of a process namespace of its own would die of it, ends when told.
+ */
+static void ignore_user_signals(void)
+{
+	static const int ignored[] = { SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+
+	for (u32 i = 0; i < ARRAY_SIZE(ignored); i++)
+		signal(ignored[i], SIG_IGN);
+}
+
 int vm_process_main(bool user_ns)
 {
 	struct vm_setup *setup = calloc(1, sizeof(*setup));
@@ -219,7 +233,7 @@ int vm_process_main(bool user_ns)
 	int status;
 
 	prctl(PR_SET_NAME, "kiln-vm", 0, 0, 0);
-	signal(SIGPIPE, SIG_IGN);
+	ignore_user_signals();
 	if (!setup || !vm || vm_receive_setup(setup, &fds) < 0) {
 		free(setup);
 		free(vm);

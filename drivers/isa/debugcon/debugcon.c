@@ -88,6 +88,7 @@ static const struct dev_class debugcon_class = {
 	.cfg_bytes = sizeof(struct serial_cfg),
 	.opts = serial_output_opts,
 	.shorthand = "debugcon",
+	.shorthand_help = HELP("the debug console: stdout, sink, file=PATH"),
 	.open = serial_cfg_open,
 	.cleanup = serial_cfg_cleanup,
 	.create = debugcon_create,

@@ -660,6 +660,7 @@ static const struct dev_class uart16550_class = {
 	.cfg_bytes = sizeof(struct serial_cfg),
 	.opts = serial_opts,
 	.shorthand = "serial",
+	.shorthand_help = HELP("the next serial port: stdout, sink, file=PATH, unix=PATH, ..."),
 	.ssdt = &uart16550_aml,
 	.cfg_default = uart_cfg_default,
 	.cfg_instance = serial_cfg_instance,

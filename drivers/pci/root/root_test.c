@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The PCI root as a guest sees it through its ports and its ECAM window.
 // test-sources: drivers/pci/root/root.c src/pci/pci.c src/bus/bus.c src/dev/dev_class.c src/evl/evl.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c src/util/opt.c tests/lib/fake_machine.c
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+/* cmocka.h needs those above. */
+#include <cmocka.h>
 
 #include "dev/dev_class.h"
 #include "pci/pci.h"

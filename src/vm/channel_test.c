@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Messages between supervisor and vm process: whole, cut, garbled, unread, and the last of all.
+// test-sources: src/vm/channel.c src/util/fd.c
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+
+#include "util/fd.h"
+#include "vm/channel.h"
+
+struct bench {
+	int here, there;
+	struct vm_message message;
+};
+
+static int setup(void **state)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+	int ends[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	b->here = ends[0];
+	b->there = ends[1];
+	*state = b;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct bench *b = *state;
+
+	fd_close(&b->here);
+	fd_close(&b->there);
+	free(b);
+	return 0;
+}
+
+static int receive(struct bench *b)
+{
+	memset(&b->message, 0x55, sizeof(b->message));
+	return channel_receive(b->here, &b->message, MSG_DONTWAIT);
+}
+
+static void a_message_arrives_whole(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(channel_send(b->there, VM_MESSAGE_ENDED, -7, "all is over"), 0);
+	assert_int_equal(receive(b), 1);
+	assert_int_equal(b->message.type, VM_MESSAGE_ENDED);
+	assert_int_equal(b->message.code, -7);
+	assert_string_equal(b->message.text, "all is over");
+	assert_int_equal(receive(b), -EAGAIN);
+}
+
+static void no_text_is_an_empty_one_and_a_long_one_is_cut(void **state)
+{
+	struct bench *b = *state;
+	char text[1000];
+
+	memset(text, 't', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	assert_int_equal(channel_send(b->there, VM_MESSAGE_READY, 0, NULL), 0);
+	assert_int_equal(channel_send(b->there, VM_MESSAGE_LOG, 0, text), 0);
+	assert_int_equal(receive(b), 1);
+	assert_string_equal(b->message.text, "");
+	assert_int_equal(receive(b), 1);
+	assert_int_equal(strlen(b->message.text), sizeof(b->message.text) - 1);
+}
+
+static void text_without_an_end_gets_one(void **state)
+{
+	struct bench *b = *state;
+	struct vm_message endless = { .type = VM_MESSAGE_LOG };
+
+	memset(endless.text, 'e', sizeof(endless.text));
+	assert_int_equal(send(b->there, &endless, sizeof(endless), 0), sizeof(endless));
+	assert_int_equal(receive(b), 1);
+	assert_int_equal(strlen(b->message.text), sizeof(b->message.text) - 1);
+}
+
+static void text_that_would_steer_a_terminal_is_made_printable(void **state)
+{
+	struct bench *b = *state;
+
+	channel_send(b->there, VM_MESSAGE_LOG, 0, "a\033[2J\r\nb\tc\177d\302\233e~ ");
+	assert_int_equal(receive(b), 1);
+	assert_string_equal(b->message.text, "a?[2J??b?c?d??e~ ");
+}
+
+static void what_is_not_the_size_of_a_message_is_none(void **state)
+{
+	static const size_t sizes[] = { 1, sizeof(struct vm_message) - 1,
+					sizeof(struct vm_message) + 1,
+					sizeof(struct vm_message) * 2 };
+	struct bench *b = *state;
+	char bytes[sizeof(struct vm_message) * 2] = { 0 };
+
+	for (u32 i = 0; i < ARRAY_SIZE(sizes); i++) {
+		assert_int_equal(send(b->there, bytes, sizes[i], 0), sizes[i]);
+		channel_send(b->there, VM_MESSAGE_READY, 0, NULL);
+		assert_int_equal(receive(b), -EPROTO);
+		assert_int_equal(receive(b), 1); /* the next one is not harmed */
+	}
+}
+
+static void the_end_comes_after_the_last_message(void **state)
+{
+	struct bench *b = *state;
+
+	channel_send(b->there, VM_MESSAGE_ENDED, 0, "farewell");
+	fd_close(&b->there);
+	assert_int_equal(receive(b), 1);
+	assert_string_equal(b->message.text, "farewell");
+	assert_int_equal(receive(b), 0);
+	assert_int_equal(receive(b), 0);
+}
+
+static void the_last_message_counts_though_the_other_side_left_ours_unread(void **state)
+{
+	struct bench *b = *state;
+
+	channel_send(b->here, VM_MESSAGE_STOP, 0, NULL); /* crosses the farewell */
+	channel_send(b->there, VM_MESSAGE_ENDED, 0, "farewell");
+	fd_close(&b->there);
+	assert_int_equal(receive(b), 1);
+	assert_string_equal(b->message.text, "farewell");
+	assert_int_equal(receive(b), 0);
+}
+
+static void sending_waits_for_nobody(void **state)
+{
+	struct bench *b = *state;
+	u32 sent = 0;
+
+	while (channel_send(b->there, VM_MESSAGE_LOG, 0, "again") == 0)
+		assert_true(++sent < 1000000);
+	assert_int_equal(channel_send(b->there, VM_MESSAGE_LOG, 0, "again"), -EAGAIN);
+	assert_int_equal(receive(b), 1);
+	assert_int_equal(channel_send(b->there, VM_MESSAGE_LOG, 0, "again"), 0);
+}
+
+static void sending_to_nobody_is_an_error_and_no_signal(void **state)
+{
+	struct bench *b = *state;
+
+	signal(SIGPIPE, SIG_DFL);
+	fd_close(&b->there);
+	assert_int_equal(channel_send(b->here, VM_MESSAGE_STOP, 0, NULL), -EPIPE);
+	fd_close(&b->here);
+	assert_int_equal(channel_send(b->here, VM_MESSAGE_STOP, 0, NULL), -EBADF);
+	assert_int_equal(receive(b), -EBADF);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+		T(a_message_arrives_whole),
+		T(no_text_is_an_empty_one_and_a_long_one_is_cut),
+		T(text_without_an_end_gets_one),
+		T(text_that_would_steer_a_terminal_is_made_printable),
+		T(what_is_not_the_size_of_a_message_is_none),
+		T(the_end_comes_after_the_last_message),
+		T(the_last_message_counts_though_the_other_side_left_ours_unread),
+		T(sending_waits_for_nobody),
+		T(sending_to_nobody_is_an_error_and_no_signal),
+	};
+
+	return cmocka_run_group_tests_name("channel", tests, NULL, NULL);
+}
