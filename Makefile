@@ -41,6 +41,9 @@ $(shell mkdir -p $(O)/include/config $(O)/include/generated && \
 	for f in drivers/*/*/Kconfig; do printf 'source "%s"\n' "$$f"; done >$(DRIVER_KCONFIG).new && \
 	{ cmp -s $(DRIVER_KCONFIG).new $(DRIVER_KCONFIG) || cp $(DRIVER_KCONFIG).new $(DRIVER_KCONFIG); })
 
+# need TOOL: says how to get a tool that is missing.
+need = command -v $(1) >/dev/null || { echo "make: $(1) is missing: scripts/setup build installs it" >&2; exit 1; }
+
 # kconfig-run FOLDER: a frontend's environment. It runs inside FOLDER, because it keeps a file for
 # each symbol below include/config of wherever it runs; srctree leads it back here.
 kconfig-run = cd $(1) && srctree=$(CURDIR) KCONFIG_CONFIG=.config \
@@ -49,7 +52,7 @@ kconfig-run = cd $(1) && srctree=$(CURDIR) KCONFIG_CONFIG=.config \
 	ARCH=$(ARCH) KILN_VERSION=$(VERSION) DRIVER_KCONFIG=$(abspath $(DRIVER_KCONFIG))
 kconfig := $(call kconfig-run,$(O))
 # kconfig-quiet WORDS: what a frontend prints is shown only when it fails.
-kconfig-quiet = ($(kconfig) kconfig-conf $(1) Kconfig) >$(O)/kconfig.log 2>&1 || { cat $(O)/kconfig.log; exit 1; }
+kconfig-quiet = $(call need,kconfig-conf); ($(kconfig) kconfig-conf $(1) Kconfig) >$(O)/kconfig.log 2>&1 || { cat $(O)/kconfig.log; exit 1; }
 
 DEFCONFIG := $(if $(filter x86_64,$(ARCH)),,$(ARCH)_)defconfig
 
@@ -75,7 +78,8 @@ savedefconfig:
 .PHONY: $(config-targets)
 
 # Goals that need no configuration do not make one.
-no-config-goals := $(config-targets) %_defconfig help clean distclean setup host-% check-% unit fuzz-%
+no-config-goals := $(config-targets) %_defconfig help clean distclean payloads \
+	check-unit check-layers check-format check-fuzz check-configs fuzz-%
 ifneq ($(filter-out $(no-config-goals),$(or $(MAKECMDGOALS),all)),)
 need-config := y
 endif
@@ -161,17 +165,23 @@ product-flags = $(common-flags) -include $(AUTOCONF_H) -nostdinc -isystem $(musl
 
 # Kernel headers alone, so that nothing of glibc's is found by accident.
 $(uapi)/.done:
+	$(Q)[ -e $(musl-lib)/rcrt1.o ] || { echo "make: musl for $(ARCH) is missing ($(musl-lib)): scripts/setup build installs it" >&2; exit 1; }
 	$(Q)mkdir -p $(uapi)
 	$(Q)ln -sfn $(SYSROOT)/usr/include/linux $(uapi)/linux
 	$(Q)ln -sfn $(SYSROOT)/usr/include/asm-generic $(uapi)/asm-generic
 	$(Q)ln -sfn $(or $(wildcard $(SYSROOT)/usr/include/$(ARCH)-linux-gnu/asm),/usr/include/asm) $(uapi)/asm
 	$(Q)touch $@
 
+link-flags := -nostdlib -nostartfiles -static \
+	-Wl,-pie,--no-dynamic-linker,-z,text,-z,relro,-z,now,-z,noexecstack,-z,separate-code \
+	-Wl,--gc-sections,--build-id=sha1,--fatal-warnings
+
 # Commands change when flags do: their text is kept, and a change rebuilds.
 flags-file := $(O)/.flags
+flags-text = $(CC) $(product-flags) $(link-flags) $(VERSION)
 ifeq ($(need-config),y)
-$(shell echo '$(CC) $(product-flags) $(VERSION)' | cmp -s - $(flags-file) 2>/dev/null || \
-	echo '$(CC) $(product-flags) $(VERSION)' >$(flags-file))
+$(shell echo '$(flags-text)' | cmp -s - $(flags-file) 2>/dev/null || \
+	echo '$(flags-text)' >$(flags-file))
 endif
 
 $(O)/%.o: %.c $(AUTOCONF_H) $(uapi)/.done $(flags-file)
@@ -192,9 +202,6 @@ product-objs := $(sort $(objs:%=$(O)/%)) $(sort $(gen-objs))
 deps := $(product-objs:.o=.d)
 
 crt = $(shell $(CC) -print-file-name=$(1))
-link-flags := -nostdlib -nostartfiles -static \
-	-Wl,-pie,--no-dynamic-linker,-z,text,-z,relro,-z,now,-z,noexecstack,-z,separate-code \
-	-Wl,--gc-sections,--build-id=sha1,--fatal-warnings
 $(O)/kiln.debug: $(product-objs) $(flags-file)
 	$(say) LINK '$@'
 	$(Q)$(CC) $(link-flags) -Wl,-Map=$(O)/kiln.map -o $@ \
@@ -231,7 +238,7 @@ help:
 #h   menuconfig, nconfig        choose in a menu
 #h   defconfig                  everything stable
 #h   tiny_defconfig             the least that boots a kernel over a serial line
-#h   debug_defconfig            traces, undefined-behaviour traps, symbols
+#h   debug_defconfig            traces, traps on undefined behaviour, every device
 #h   olddefconfig               defaults for symbols that are new
 #h   savedefconfig              write $(O)/defconfig, the difference from the defaults
 #h   allnoconfig allyesconfig randconfig

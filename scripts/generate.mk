@@ -33,6 +33,7 @@ $(O)/gen/syscall_names.c: $(O)/seccompc
 $(O)/gen/%.aml: %.asl
 	$(say) IASL '$<'
 	$(Q)mkdir -p $(@D)
+	$(Q)$(call need,iasl)
 	$(Q)iasl -we -vs -p $(basename $@) $< >$@.log 2>&1 || { cat $@.log; exit 1; }
 $(O)/gen/%_aml.c: $(O)/gen/%.aml
 	$(Q)scripts/aml-to-c $(notdir $*) $< >$@

@@ -64,7 +64,7 @@ $(O)/tests/$(1:.c=): $(call test-objs,$(1),fuzz)
 	$(Q)mkdir -p $$(@D)
 	$(Q)$(FUZZCC) $(sanitizers) -fsanitize=fuzzer $$^ -o $$@ -lpthread
 endef
-test-goals := check% unit fuzz% host-% $(O)/tests/%
+test-goals := check% fuzz% host-% $(O)/tests/%
 ifneq ($(filter $(test-goals),$(MAKECMDGOALS)),)
 $(foreach test,$(unit-tests),$(eval $(call unit-rule,$(test))))
 $(foreach target,$(fuzz-targets),$(eval $(call fuzz-rule,$(target))))
@@ -103,9 +103,9 @@ check-lint: $(AUTOCONF_H) $(uapi)/.done $(host)/include/generated/autoconf.h
 check-configs:
 	$(Q)scripts/check-configs $(O)/configs $(CONFIGS)
 check-boot: $(O)/kiln
-	$(Q)scripts/check-boot $(O)
+	$(Q)scripts/check-boot $(if $(PROVE_FLAGS),-v) -j $(TEST_JOBS) $(O)
 bench: $(O)/kiln
 	$(Q)scripts/bench $(O)
 
-.PHONY: host-tests unit check-unit check-tools check-fuzz check-layers check-format check-lint \
+.PHONY: host-tests check-unit check-tools check-fuzz check-layers check-format check-lint \
 	check-configs check-boot bench

@@ -22,8 +22,7 @@ static u32 bits(u32 reg, u32 high, u32 low)
 	return reg >> low & (u32)((1ull << (high - low + 1)) - 1);
 }
 
-/* --- KVM
- * ------------------------------------------------------------------------------------------ */
+/* --- KVM -------------------------------------------------------------------------------------- */
 
 static struct {
 	struct kvm_cpuid_entry2 host[ENTRIES_MAX], guest[ENTRIES_MAX];
@@ -72,8 +71,7 @@ int kvm_vcpu_ioctl(struct kvm_vcpu *cpu, unsigned long request, const void *arg,
 	return kvm.set_status < 0 ? err_set(e, kvm.set_status, "refused") : 0;
 }
 
-/* --- Hosts and guests
- * ----------------------------------------------------------------------------- */
+/* --- Hosts and guests ------------------------------------------------------------------------- */
 
 /* Every bit set but what the test gives: what must be cleared shows. */
 static void host_has(u32 function, u32 index, u32 eax, u32 ebx, u32 ecx, u32 edx)
@@ -100,7 +98,11 @@ static int setup(void **state)
 	host_has_cache(4, 2, 3, 3);
 	host_has(4, 3, 0, 0, 0, 0);
 	host_has(6, 0, 4, 0, 0xffffffff, 0);
+	host_has(7, 0, 1, 0xffffffff, 0, 0);
+	host_has(7, 1, 0, 0xffffffff, 0, 0);
+	host_has(0xa, 0, 0x08300802, 0, 0xf, 0x603);
 	host_has(LEAF_TOPOLOGY, 0, 1, 2, 0x100, 0x77);
+	host_has(0x12, 0, 1, 1, 1, 1);
 	host_has(LEAF_TOPOLOGY, 1, 6, 40, 0x201, 0x77);
 	host_has(0x1f, 0, 1, 2, 0x100, 0x77);
 	host_has(0x40000000, 0, 0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d);
@@ -152,8 +154,7 @@ static const struct {
 	u32 nr_cpus, nr_bits;
 } guests[] = { { 1, 0 }, { 2, 1 }, { 3, 2 }, { 4, 2 }, { 5, 3 }, { 254, 8 } };
 
-/* --- Intel's leaves
- * ------------------------------------------------------------------------------- */
+/* --- Intel's leaves --------------------------------------------------------------------------- */
 
 static void the_topology_is_one_package_of_cores_with_one_thread(void **state)
 {
@@ -291,8 +292,7 @@ static void the_energy_bias_whose_register_is_not_there_does_not_show(void **sta
 	assert_int_equal(guest_has(6, 0)->eax, 4);
 }
 
-/* --- AMD's leaves
- * --------------------------------------------------------------------------------- */
+/* --- AMD's leaves ----------------------------------------------------------------------------- */
 
 static void amd_s_leaves_count_cores_and_their_bits(void **state)
 {
@@ -320,8 +320,35 @@ static void amd_s_compute_units_have_one_thread_on_one_node(void **state)
 	assert_int_equal(leaf->ecx, 0);
 }
 
-/* --- All of it
- * ------------------------------------------------------------------------------------ */
+/* --- What is withheld ------------------------------------------------------------------------- */
+
+static void enclaves_are_never_offered(void **state)
+{
+	const struct kvm_cpuid_entry2 *enclaves;
+
+	(void)state;
+	start_cpu(0, 1);
+	assert_int_equal(guest_has(7, 0)->ebx, 0xfffffffb);
+	assert_int_equal(guest_has(7, 1)->ebx, 0xffffffff);
+	enclaves = guest_has(0x12, 0);
+	assert_int_equal(enclaves->eax | enclaves->ebx | enclaves->ecx | enclaves->edx, 0);
+}
+
+/* Tests are built with every symbol chosen. */
+static void what_the_build_chose_is_offered_where_the_host_has_it(void **state)
+{
+	const u32 chosen = 1u << 5 | 1u << 15; /* VMX, PDCM */
+
+	(void)state;
+	start_cpu(0, 1);
+	assert_int_equal(guest_has(1, 0)->ecx & chosen, 0);
+	assert_int_equal(guest_has(0xa, 0)->eax, 0x08300802);
+	kvm.host[1].ecx = chosen;
+	start_cpu(0, 1);
+	assert_int_equal(guest_has(1, 0)->ecx & chosen, chosen);
+}
+
+/* --- All of it -------------------------------------------------------------------------------- */
 
 static void other_leaves_pass_as_kvm_supports_them(void **state)
 {
@@ -380,6 +407,8 @@ int main(void)
 		T(the_energy_bias_whose_register_is_not_there_does_not_show),
 		T(amd_s_leaves_count_cores_and_their_bits),
 		T(amd_s_compute_units_have_one_thread_on_one_node),
+		T(enclaves_are_never_offered),
+		T(what_the_build_chose_is_offered_where_the_host_has_it),
 		T(other_leaves_pass_as_kvm_supports_them),
 		T(a_full_table_is_not_overrun),
 		T(what_kvm_refuses_is_told),

@@ -79,8 +79,7 @@ static bool write_bytes(struct bench *b, u64 addr, u64 value, u32 len)
 	return bus_write(&b->bus, addr, &value, len);
 }
 
-/* --- Claims
- * --------------------------------------------------------------------------------------- */
+/* --- Claims ----------------------------------------------------------------------------------- */
 
 static void claims_that_cross_an_end_of_another_are_refused(void **state)
 {
@@ -200,8 +199,7 @@ static void a_full_bus_takes_no_more(void **state)
 	}
 }
 
-/* --- Accesses
- * ------------------------------------------------------------------------------------- */
+/* --- Accesses --------------------------------------------------------------------------------- */
 
 static void the_first_and_the_last_byte_belong_to_the_device(void **state)
 {

@@ -66,7 +66,7 @@ static void check_capabilities(struct doctor *doctor, int kvm_fd)
 		if (kvm_capability(kvm_fd, cap->number) > 0)
 			continue;
 		all = false;
-		doctor_add(doctor, cap->needed ? FINDING_BAD : FINDING_WARN, "capability",
+		doctor_add(doctor, cap->needed ? FINDING_BAD : FINDING_WARN, "capabilities",
 			   "KVM lacks %s%s", cap->name, cap->needed ? ", which machines need" : "");
 	}
 	if (all)

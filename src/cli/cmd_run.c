@@ -76,7 +76,7 @@ static const struct opt run_opts[] = {
 	  .help = HELP("no namespaces, no filters: for debugging") },
 	{ .name = "dry-run",
 	  OPT_FLAG(struct run_options, dry_run),
-	  .help = HELP("check options and files, start nothing") },
+	  .help = HELP("check options, open kernel and initrd, start nothing") },
 	{ .name = NULL },
 };
 

@@ -180,6 +180,15 @@ int plan_open_kvm(struct err *e)
 	return err_errno(e, -errno, "open /dev/kvm");
 }
 
+/* What the machine has no room or no address for is told before anything is started. */
+static int plan_check_memory(const struct plan *plan, struct err *e)
+{
+	struct gmem_range ranges[GMEM_REGIONS_MAX];
+	int nr = arch_mem_layout(plan->setup.mem_bytes, ranges, e);
+
+	return nr < 0 ? err_prefix(e, "mem") : 0;
+}
+
 static int plan_check_cpus(const struct plan *plan, struct err *e)
 {
 	u32 max = MIN(kvm_vcpus_max(plan->kvm_fd), arch_vcpus_max());
@@ -194,9 +203,11 @@ static int plan_check_cpus(const struct plan *plan, struct err *e)
 /* Words and files first, so that a mistake in them is told even where there is no KVM. */
 int plan_open(struct plan *plan, struct plan_err *pe)
 {
-	int status = plan_open_files(plan, &pe->err);
+	int status = plan_check_memory(plan, &pe->err);
 
 	pe->kind = VM_END_INVALID;
+	if (status == 0)
+		status = plan_open_files(plan, &pe->err);
 	if (status == 0 && !plan->dry_run)
 		status = plan_open_devices(plan, &pe->err);
 	if (status < 0)

@@ -28,6 +28,7 @@ static struct {
 	mode_t kvm_mode;
 	const char *groups; /* the text of /etc/group; NULL for none */
 	u32 vcpus_max, arch_max;
+	u64 mem_max_bytes;
 } host;
 
 /* These stand before the C library's. */
@@ -66,8 +67,15 @@ u32 arch_vcpus_max(void)
 	return host.arch_max;
 }
 
-/* --- Devices of this build ----------------------------------------------------------------------
- */
+int arch_mem_layout(u64 mem_bytes, struct gmem_range *ranges, struct err *e)
+{
+	if (mem_bytes > host.mem_max_bytes)
+		return err_set(e, -EINVAL, "too much");
+	ranges[0] = (struct gmem_range){ .size_bytes = mem_bytes };
+	return 1;
+}
+
+/* --- Devices of this build -------------------------------------------------------------------- */
 
 enum { NR_LINES = 3 };
 
@@ -141,8 +149,7 @@ DEVICE_CLASS(button_class);
 static const struct opt big_opts[] = { { .name = NULL } };
 static const struct dev_class big_class = { .name = "big", .cfg_bytes = 8193, .opts = big_opts };
 
-/* --- Bench
- * ---------------------------------------------------------------------------------------- */
+/* --- Bench ------------------------------------------------------------------------------------ */
 
 struct bench {
 	struct plan *plan;
@@ -159,6 +166,7 @@ static int setup(void **state)
 	host.groups = NULL;
 	host.vcpus_max = 64;
 	host.arch_max = 254;
+	host.mem_max_bytes = GIB(1);
 	nr_cleaned = 0;
 	b->plan = plan_create();
 	assert_non_null(b->plan);
@@ -237,8 +245,7 @@ static int configure(struct bench *b, const char *text)
 	return plan_configure(b->plan, &line_class, text, &b->pe.err);
 }
 
-/* --- Devices
- * -------------------------------------------------------------------------------------- */
+/* --- Devices ---------------------------------------------------------------------------------- */
 
 static void every_instance_of_the_build_is_there_with_its_defaults(void **state)
 {
@@ -329,8 +336,7 @@ static void a_configuration_too_large_is_refused(void **state)
 	assert_string_equal(b->pe.err.text, "big: configuration too large");
 }
 
-/* --- Files
- * ---------------------------------------------------------------------------------------- */
+/* --- Files ------------------------------------------------------------------------------------ */
 
 static void kernel_initrd_and_devices_are_opened_in_order(void **state)
 {
@@ -428,6 +434,16 @@ static void a_device_that_cannot_open_its_file_is_named(void **state)
 	assert_int_equal(b->plan->kvm_fd, -1);
 }
 
+static void a_try_opens_no_device(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(configure(b, "path=broken"), 0);
+	b->plan->dry_run = true;
+	assert_int_equal(open_well(b), 0);
+	assert_int_equal(b->plan->fds.count, 1); /* the kernel */
+}
+
 static void a_file_for_which_there_is_no_place_is_refused(void **state)
 {
 	struct bench *b = *state;
@@ -441,8 +457,7 @@ static void a_file_for_which_there_is_no_place_is_refused(void **state)
 	assert_non_null(strstr(b->pe.err.text, "Too many open files"));
 }
 
-/* --- KVM
- * ------------------------------------------------------------------------------------------ */
+/* --- KVM -------------------------------------------------------------------------------------- */
 
 static void without_kvm_the_host_is_at_fault_and_the_cure_is_named(void **state)
 {
@@ -543,6 +558,17 @@ static void cpus_are_limited_by_the_host_and_by_the_architecture(void **state)
 	assert_int_equal(b->pe.kind, VM_END_INVALID);
 }
 
+static void memory_that_has_no_room_is_told_before_anything_is_opened(void **state)
+{
+	struct bench *b = *state;
+
+	b->plan->setup.mem_bytes = GIB(2);
+	assert_int_equal(open_well(b), -EINVAL);
+	assert_string_equal(b->pe.err.text, "mem: too much");
+	assert_int_equal(b->pe.kind, VM_END_INVALID);
+	assert_int_equal(b->plan->fds.count, 0);
+}
+
 static void the_lower_of_both_limits_counts(void **state)
 {
 	struct bench *b = *state;
@@ -561,8 +587,7 @@ static void as_many_cpus_as_the_limit_are_fine(void **state)
 	assert_int_equal(open_well(b), 0);
 }
 
-/* --- The end
- * -------------------------------------------------------------------------------------- */
+/* --- The end ---------------------------------------------------------------------------------- */
 
 static void destroying_closes_and_cleans_every_instance(void **state)
 {
@@ -599,6 +624,7 @@ int main(void)
 		T(a_bad_initrd_is_told_as_one),
 		T(an_initrd_larger_than_memory_is_told_with_both_sizes),
 		T(a_device_that_cannot_open_its_file_is_named),
+		T(a_try_opens_no_device),
 		T(a_file_for_which_there_is_no_place_is_refused),
 		T(without_kvm_the_host_is_at_fault_and_the_cure_is_named),
 		T(a_bad_file_is_told_even_where_there_is_no_kvm),
@@ -608,6 +634,7 @@ int main(void)
 		T(a_group_with_many_members_hides_nobody_behind_it),
 		T(a_kvm_for_its_owner_alone_names_no_group),
 		T(cpus_are_limited_by_the_host_and_by_the_architecture),
+		T(memory_that_has_no_room_is_told_before_anything_is_opened),
 		T(the_lower_of_both_limits_counts),
 		T(as_many_cpus_as_the_limit_are_fine),
 		T(destroying_closes_and_cleans_every_instance),

@@ -128,6 +128,9 @@ static u32 input_filter_keys(struct supervisor *sup, u8 *bytes, u32 len)
 		case TERMINAL_KEY_BREAK:
 			vm_request(sup, VM_MESSAGE_BREAK, 0, NULL);
 			break;
+		case TERMINAL_KEY_POWER:
+			vm_request(sup, VM_MESSAGE_POWER_BUTTON, 0, NULL);
+			break;
 		case TERMINAL_KEY_HELP:
 			put_words(terminal_help, 0);
 			break;
@@ -332,6 +335,7 @@ static void channel_ready(struct evl_source *source, u32 epoll_events)
 	case VM_MESSAGE_READY:
 	case VM_MESSAGE_STOP:
 	case VM_MESSAGE_BREAK:
+	case VM_MESSAGE_POWER_BUTTON:
 		break;
 	}
 }
@@ -481,7 +485,8 @@ static int supervisor_verdict(struct supervisor *sup)
 	}
 	if (info.si_code == CLD_EXITED) {
 		snprintf(sup->reason, sizeof(sup->reason),
-			 "the vm process ended with status %d and told no reason", info.si_status);
+			 "the vm process ended with status %d; its reason was lost",
+			 info.si_status);
 		return info.si_status ? info.si_status : VM_END_FAILED;
 	}
 	snprintf(sup->reason, sizeof(sup->reason), "the vm process was killed by signal %d (%s)",
@@ -495,8 +500,10 @@ int supervisor_run(struct plan *plan)
 	struct err e = { 0 };
 	int status, code;
 
-	if (!sup)
+	if (!sup) {
+		log_err("out of memory");
 		return VM_END_FAILED;
+	}
 	*sup = (struct supervisor){
 		.plan = plan, .channel_fd = -1, .signal_fd = -1, .input = { .pipe_fd = -1 }
 	};
@@ -514,8 +521,8 @@ int supervisor_run(struct plan *plan)
 		status = input_start(sup, &e);
 	if (status == 0)
 		status = supervisor_confine(sup, &e);
-	if (status == 0)
-		status = evl_run(&sup->evl);
+	if (status == 0 && (status = evl_run(&sup->evl)) < 0)
+		err_errno(&e, status, "event loop");
 	terminal_restore();
 	sup->finished = true;
 	if (status < 0) {

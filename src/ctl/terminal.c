@@ -10,6 +10,7 @@ enum { CTRL_A = 0x01 };
 
 const char terminal_help[] = "\r\nCtrl-a x  end the machine\r\n"
 			     "Ctrl-a c  send a break to the console\r\n"
+			     "Ctrl-a p  press the power button\r\n"
 			     "Ctrl-a a  send a Ctrl-a\r\n"
 			     "Ctrl-a h  this help\r\n";
 
@@ -86,6 +87,8 @@ enum terminal_key terminal_key(struct terminal_keys *keys, u8 *byte)
 		return TERMINAL_KEY_QUIT;
 	case 'c':
 		return TERMINAL_KEY_BREAK;
+	case 'p':
+		return TERMINAL_KEY_POWER;
 	case 'a':
 	case CTRL_A:
 		*byte = CTRL_A;

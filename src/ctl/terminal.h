@@ -18,6 +18,7 @@ enum terminal_key {
 	TERMINAL_KEY_BYTE,  /* pass *byte on */
 	TERMINAL_KEY_QUIT,  /* Ctrl-a x */
 	TERMINAL_KEY_BREAK, /* Ctrl-a c */
+	TERMINAL_KEY_POWER, /* Ctrl-a p */
 	TERMINAL_KEY_HELP,  /* Ctrl-a h, or anything unknown */
 };
 

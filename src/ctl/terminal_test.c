@@ -19,8 +19,7 @@
 
 enum { CTRL_A = 1 };
 
-/* --- Keys
- * ----------------------------------------------------------------------------------------- */
+/* --- Keys ------------------------------------------------------------------------------------- */
 
 /* What one byte means after a Ctrl-a. */
 static enum terminal_key after_escape(u8 *byte)
@@ -55,6 +54,7 @@ static void the_escape_and_a_letter_are_commands(void **state)
 	} commands[] = {
 		{ 'x', TERMINAL_KEY_QUIT },
 		{ 'c', TERMINAL_KEY_BREAK },
+		{ 'p', TERMINAL_KEY_POWER },
 		{ 'h', TERMINAL_KEY_HELP },
 	};
 
@@ -83,7 +83,7 @@ static void every_other_byte_after_the_escape_asks_for_help(void **state)
 	for (u32 i = 0; i < 256; i++) {
 		u8 byte = (u8)i;
 
-		if (!memchr("xca\001", byte, 4))
+		if (!memchr("xcpa\001", byte, 5))
 			assert_int_equal(after_escape(&byte), TERMINAL_KEY_HELP);
 	}
 }
@@ -102,8 +102,7 @@ static void an_escape_lasts_for_one_byte(void **state)
 		assert_int_equal(terminal_key(&keys, &bytes[i]), want[i]);
 }
 
-/* --- Modes
- * ---------------------------------------------------------------------------------------- */
+/* --- Modes ------------------------------------------------------------------------------------ */
 
 /*
  * Run `act` in a process whose standard input is a new terminal. Return: how it ended, as waitpid

@@ -102,8 +102,7 @@ static void turn(struct evl *evl)
 		assert_true(condition);                             \
 	} while (0)
 
-/* --- Sources -------------------------------------------------------------------------------------
- */
+/* --- Sources ---------------------------------------------------------------------------------- */
 
 static void a_ready_descriptor_calls_its_handler_until_it_is_read(void **state)
 {
@@ -328,8 +327,7 @@ static void more_sources_than_a_batch_are_all_served(void **state)
 	free(ends);
 }
 
-/* --- The loop ------------------------------------------------------------------------------------
- */
+/* --- The loop --------------------------------------------------------------------------------- */
 
 static void stop_loop(struct evl_source *source, u32 epoll_events)
 {
@@ -404,8 +402,7 @@ static void a_loop_that_was_never_created_is_safe_to_destroy(void **state)
 	evl_destroy(&evl);
 }
 
-/* --- Timers --------------------------------------------------------------------------------------
- */
+/* --- Timers ----------------------------------------------------------------------------------- */
 
 struct clock {
 	struct evl_timer timer;

@@ -31,8 +31,7 @@ enum {
 	EXIT_REFUSED = 77, /* this host has no namespaces for us */
 };
 
-/* --- What the new process says of itself
- * ---------------------------------------------------------- */
+/* --- What the new process says of itself ------------------------------------------------------ */
 
 struct report {
 	u32 nr_open;
@@ -99,8 +98,7 @@ static int role_main(int argc, char **argv)
 	_exit(0);
 }
 
-/* --- A parent for it, which may do with its descriptors what it likes
- * -------------------------------- */
+/* --- A parent for it, which may do with its descriptors what it likes ------------------------- */
 
 struct family {
 	const int *sources; /* where the parent has its descriptors; the first is the report's */
@@ -198,8 +196,7 @@ static int run_family(const struct family *family, struct report *report)
 	return WEXITSTATUS(status);
 }
 
-/* --- Descriptors
- * ------------------------------------------------------------------------------------- */
+/* --- Descriptors ------------------------------------------------------------------------------ */
 
 static void arrive_in_order(const int *sources, u32 nr)
 {
@@ -280,8 +277,7 @@ static void a_process_may_be_given_nothing(void **state)
 	assert_int_equal(run_family(&family, &report), 0); /* descriptors are open */
 }
 
-/* --- The rest of the new process
- * ---------------------------------------------------------------------- */
+/* --- The rest of the new process -------------------------------------------------------------- */
 
 static const int one_source[] = { 9 };
 
@@ -367,8 +363,7 @@ static void a_process_that_asked_for_it_dies_with_its_parent(void **state)
 	fd_close(&ends[0]);
 }
 
-/* --- In the supervisor
- * --------------------------------------------------------------------------------- */
+/* --- In the supervisor ------------------------------------------------------------------------ */
 
 static int spawn(const char *role, const int *fds, u32 nr, struct spawn_child *child, struct err *e)
 {

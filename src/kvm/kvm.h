@@ -6,6 +6,7 @@
 
 #include "mem/guest_mem.h"
 #include "util/err.h"
+#include "util/log.h"
 #include "util/types.h"
 
 /* Owner: the vm process. */
@@ -19,6 +20,7 @@ struct kvm_vcpu {
 	u32 index;
 	int fd;
 	struct kvm_run *run;
+	struct log_limit trace_limit;
 };
 
 /* kvm_api_version - what KVM_GET_API_VERSION says; KVM_API_VERSION (12) is the only one known. */

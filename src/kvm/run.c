@@ -9,29 +9,42 @@
 #include <sys/ioctl.h>
 
 #include "kvm/arch.h"
+#include "util/log.h"
+
+/* `what` is "port" or "address". */
+static void trace_unanswered(struct kvm_vcpu *cpu, const char *what, u64 where, u32 len,
+			     bool is_write)
+{
+	if (IS_ENABLED(CONFIG_TRACE_IO))
+		log_guest(&cpu->trace_limit,
+			  "vCPU %u: nobody answers a %s of %u bytes at %s 0x%llx", cpu->index,
+			  is_write ? "write" : "read", len, what, (unsigned long long)where);
+}
 
 static void run_io(struct kvm_vcpu *cpu, const struct bus *pio)
 {
 	struct kvm_run *run = cpu->run;
+	bool is_write = run->io.direction == KVM_EXIT_IO_OUT, answered;
 	u8 *data = (u8 *)run + run->io.data_offset;
 
 	/* A string instruction's repetitions come at once; each is an access of its own. */
 	for (u32 i = 0; i < run->io.count; i++, data += run->io.size) {
-		if (run->io.direction == KVM_EXIT_IO_OUT)
-			bus_write(pio, run->io.port, data, run->io.size);
-		else
-			bus_read(pio, run->io.port, data, run->io.size);
+		answered = is_write ? bus_write(pio, run->io.port, data, run->io.size)
+				    : bus_read(pio, run->io.port, data, run->io.size);
+		if (!answered)
+			trace_unanswered(cpu, "port", run->io.port, run->io.size, is_write);
 	}
 }
 
 static void run_mmio(struct kvm_vcpu *cpu, const struct bus *mmio)
 {
 	struct kvm_run *run = cpu->run;
+	u64 gpa = run->mmio.phys_addr;
+	bool answered = run->mmio.is_write ? bus_write(mmio, gpa, run->mmio.data, run->mmio.len)
+					   : bus_read(mmio, gpa, run->mmio.data, run->mmio.len);
 
-	if (run->mmio.is_write)
-		bus_write(mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
-	else
-		bus_read(mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
+	if (!answered)
+		trace_unanswered(cpu, "address", gpa, run->mmio.len, run->mmio.is_write);
 }
 
 static void stop_set(struct kvm_stop *stop, enum kvm_stop_reason reason, const char *fmt, ...)

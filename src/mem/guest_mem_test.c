@@ -55,8 +55,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* --- From address to pointer --------------------------------------------------------------------
- */
+/* --- From address to pointer ------------------------------------------------------------------ */
 
 static void addresses_inside_a_region_are_offsets_into_it(void **state)
 {
@@ -165,8 +164,7 @@ static void a_guest_without_memory_has_no_pointers(void **state)
 	assert_int_equal(gmem_size(&none), 0);
 }
 
-/* --- Files --------------------------------------------------------------------------------------
- */
+/* --- Files ------------------------------------------------------------------------------------ */
 
 static void a_file_is_loaded_from_an_offset(void **state)
 {
@@ -204,8 +202,7 @@ static void a_file_larger_than_its_place_is_refused_before_it_is_read(void **sta
 	assert_int_equal(gmem_load(mem, bottom, -1, 0, 1), -EBADF);
 }
 
-/* --- What backs it ------------------------------------------------------------------------------
- */
+/* --- What backs it ---------------------------------------------------------------------------- */
 
 static void shared_memory_can_neither_shrink_nor_grow(void **state)
 {
@@ -253,8 +250,7 @@ static void guest_and_host_addresses_agree_within_a_huge_page(void **state)
 				 mem->regions[i].base_gpa % MIB(2));
 }
 
-/* --- Life ---------------------------------------------------------------------------------------
- */
+/* --- Life ------------------------------------------------------------------------------------- */
 
 static void impossible_memory_is_refused_with_words_and_nothing_is_left(void **state)
 {

@@ -18,8 +18,7 @@
 #define SECOND_NS 1000000000ull
 #define START_NS (5000 * SECOND_NS + 123456789)
 
-/* --- Sinks --------------------------------------------------------------------------------------
- */
+/* --- Sinks ------------------------------------------------------------------------------------ */
 
 struct record {
 	u32 nr;
@@ -106,8 +105,7 @@ static void the_first_sink_is_standard_error_with_one_line_for_each(void **state
 	assert_int_equal(text[len - 1], '\n');
 }
 
-/* --- Budget
- * --------------------------------------------------------------------------------------- */
+/* --- Budget ----------------------------------------------------------------------------------- */
 
 /* Ask `times` times. Return: how often the answer was yes. */
 static u32 ask(struct log_limit *limit, u64 now_ns, u32 times, u32 *dropped_sum)

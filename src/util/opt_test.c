@@ -248,8 +248,7 @@ static void what_is_not_a_size_is_none(void **state)
 		assert_int_equal(opt_parse_bytes(bad[i], 1, &bytes), -EINVAL);
 }
 
-/* --- Values of each kind ------------------------------------------------------------------------
- */
+/* --- Values of each kind ---------------------------------------------------------------------- */
 
 static void defaults_are_stored_and_the_rest_stays_zero(void **state)
 {
@@ -385,8 +384,7 @@ static void a_call_may_be_repeated_and_its_words_are_passed_on(void **state)
 	words_fail(b, "--a-rather-long-option bad", "a-rather-long-option: the cookie");
 }
 
-/* --- Words -------------------------------------------------------------------------------------
- */
+/* --- Words ------------------------------------------------------------------------------------ */
 
 static void values_are_attached_or_the_next_word(void **state)
 {
@@ -507,8 +505,7 @@ static void a_very_long_unknown_option_is_cut_in_the_answer(void **state)
 	assert_int_equal(strlen(b->e.text), strlen("unknown option '--'") + 63);
 }
 
-/* --- Pairs -------------------------------------------------------------------------------------
- */
+/* --- Pairs ------------------------------------------------------------------------------------ */
 
 static void pairs_are_keys_with_values_and_switches(void **state)
 {
@@ -585,8 +582,7 @@ static void one_value_is_stored_by_name(void **state)
 	assert_string_equal(b->e.text, "unknown option 'siz': did you mean 'size'?");
 }
 
-/* --- Help and near words ------------------------------------------------------------------------
- */
+/* --- Help and near words ---------------------------------------------------------------------- */
 
 static void help_shows_letters_names_values_choices_and_defaults(void **state)
 {

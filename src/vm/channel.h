@@ -47,7 +47,8 @@ struct vm_setup {
 enum vm_message_type {
 	/* supervisor to vm; the setup itself is the first message and has no header */
 	VM_MESSAGE_STOP = 1,
-	VM_MESSAGE_BREAK, /* on the console's line */
+	VM_MESSAGE_BREAK,        /* on the console's line */
+	VM_MESSAGE_POWER_BUTTON, /* pressed once */
 	/* vm to supervisor */
 	VM_MESSAGE_READY,  /* jailed, filtered, about to run the guest's first instruction */
 	VM_MESSAGE_LOG,    /* code: enum log_level */

@@ -51,6 +51,7 @@ static void end_ready(struct evl_source *source, u32 epoll_events)
 	evl_stop(&vm->evl);
 }
 
+/* The first device that knows the verb: the console's line, the one power button. */
 static void vm_break(struct vm *vm)
 {
 	for (u32 i = 0; i < vm->nr_devices; i++) {
@@ -59,6 +60,17 @@ static void vm_break(struct vm *vm)
 			return;
 		}
 	}
+}
+
+static void vm_press_power_button(struct vm *vm)
+{
+	for (u32 i = 0; i < vm->nr_devices; i++) {
+		if (vm->devices[i]->cls->power_button) {
+			vm->devices[i]->cls->power_button(vm->devices[i]);
+			return;
+		}
+	}
+	log_warn("this machine has no power button (CONFIG_ACPI_PM)");
 }
 
 static void channel_ready(struct evl_source *source, u32 epoll_events)
@@ -77,6 +89,8 @@ static void channel_ready(struct evl_source *source, u32 epoll_events)
 		vm_end(vm, (enum vm_end)message.code, "%s", message.text);
 	} else if (message.type == VM_MESSAGE_BREAK) {
 		vm_break(vm);
+	} else if (message.type == VM_MESSAGE_POWER_BUTTON) {
+		vm_press_power_button(vm);
 	}
 }
 

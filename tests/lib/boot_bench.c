@@ -26,7 +26,8 @@ static void bench_create_memory(struct boot_bench *b, u64 mem_bytes)
 	int nr = arch_mem_layout(mem_bytes, ranges, &b->err);
 
 	bench_expect(nr > 0, "memory layout", &b->err);
-	bench_expect(gmem_create(&b->mem, GMEM_PRIVATE, ranges, (u32)nr, &b->err) == 0, "memory", &b->err);
+	bench_expect(gmem_create(&b->mem, GMEM_PRIVATE, ranges, (u32)nr, &b->err) == 0, "memory",
+		     &b->err);
 }
 
 void bench_create(struct boot_bench *b, u64 mem_bytes)
@@ -93,22 +94,22 @@ void image_make_bzimage(struct image *image)
 	image->len = setup_bytes + body_bytes;
 	memset(image->bytes + setup_bytes, 0xb0, body_bytes);
 	memcpy(image->bytes, "MZ", 2);
-	image_put(image, 0x1f1, 1, 5); /* setup_sects */
+	image_put(image, 0x1f1, 1, 5);               /* setup_sects */
 	image_put(image, 0x1f4, 4, body_bytes / 16); /* syssize */
-	image_put(image, 0x1fe, 2, 0xaa55); /* boot_flag */
-	image_put(image, 0x200, 2, 0x6aeb); /* jump: the header ends at 0x26c */
+	image_put(image, 0x1fe, 2, 0xaa55);          /* boot_flag */
+	image_put(image, 0x200, 2, 0x6aeb);          /* jump: the header ends at 0x26c */
 	memcpy(image->bytes + 0x202, "HdrS", 4);
-	image_put(image, 0x206, 2, 0x020f); /* version */
-	image_put(image, 0x211, 1, 0x01); /* loadflags */
+	image_put(image, 0x206, 2, 0x020f);     /* version */
+	image_put(image, 0x211, 1, 0x01);       /* loadflags */
 	image_put(image, 0x22c, 4, 0x7fffffff); /* initrd_addr_max */
-	image_put(image, 0x230, 4, 0x200000); /* kernel_alignment */
-	image_put(image, 0x234, 1, 1); /* relocatable_kernel */
-	image_put(image, 0x236, 2, 0x3f); /* xloadflags */
-	image_put(image, 0x238, 4, 2047); /* cmdline_size */
-	image_put(image, 0x248, 4, 0x300); /* payload_offset */
-	image_put(image, 0x24c, 4, 0x400); /* payload_length */
-	image_put(image, 0x258, 8, 0x1000000); /* pref_address */
-	image_put(image, 0x260, 4, 0x800000); /* init_size */
+	image_put(image, 0x230, 4, 0x200000);   /* kernel_alignment */
+	image_put(image, 0x234, 1, 1);          /* relocatable_kernel */
+	image_put(image, 0x236, 2, 0x3f);       /* xloadflags */
+	image_put(image, 0x238, 4, 2047);       /* cmdline_size */
+	image_put(image, 0x248, 4, 0x300);      /* payload_offset */
+	image_put(image, 0x24c, 4, 0x400);      /* payload_length */
+	image_put(image, 0x258, 8, 0x1000000);  /* pref_address */
+	image_put(image, 0x260, 4, 0x800000);   /* init_size */
 	image_put(image, 0x268, 4, 0x55aa55aa); /* kernel_info_offset */
 	image_put(image, 0x26c, 4, 0xdeadbeef); /* code after the header */
 }
@@ -141,19 +142,38 @@ void image_make_elf(struct image *image)
 {
 	const Elf64_Ehdr header = {
 		.e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
-		.e_type = ET_EXEC, .e_machine = EM_X86_64, .e_version = EV_CURRENT,
-		.e_entry = 0x1000000, .e_phoff = IMAGE_ELF_PHDRS, .e_ehsize = sizeof(header),
-		.e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 3,
+		.e_type = ET_EXEC,
+		.e_machine = EM_X86_64,
+		.e_version = EV_CURRENT,
+		.e_entry = 0x1000000,
+		.e_phoff = IMAGE_ELF_PHDRS,
+		.e_ehsize = sizeof(header),
+		.e_phentsize = sizeof(Elf64_Phdr),
+		.e_phnum = 3,
 	};
 	const Elf64_Phdr segments[] = {
-		{ .p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_offset = 0x400,
-		  .p_vaddr = 0xffffffff81000000, .p_paddr = 0x1000000, .p_filesz = 0x1000,
-		  .p_memsz = 0x1000, .p_align = 0x200000 },
-		{ .p_type = PT_LOAD, .p_flags = PF_R | PF_W, .p_offset = 0x1400,
-		  .p_vaddr = 0xffffffff81002000, .p_paddr = 0x1002000, .p_filesz = 0x100,
-		  .p_memsz = 0x2000, .p_align = 0x200000 },
-		{ .p_type = PT_NOTE, .p_flags = PF_R, .p_offset = IMAGE_ELF_NOTES_OFFSET,
-		  .p_filesz = IMAGE_ELF_NOTES_BYTES, .p_memsz = IMAGE_ELF_NOTES_BYTES, .p_align = 4 },
+		{ .p_type = PT_LOAD,
+		  .p_flags = PF_R | PF_X,
+		  .p_offset = 0x400,
+		  .p_vaddr = 0xffffffff81000000,
+		  .p_paddr = 0x1000000,
+		  .p_filesz = 0x1000,
+		  .p_memsz = 0x1000,
+		  .p_align = 0x200000 },
+		{ .p_type = PT_LOAD,
+		  .p_flags = PF_R | PF_W,
+		  .p_offset = 0x1400,
+		  .p_vaddr = 0xffffffff81002000,
+		  .p_paddr = 0x1002000,
+		  .p_filesz = 0x100,
+		  .p_memsz = 0x2000,
+		  .p_align = 0x200000 },
+		{ .p_type = PT_NOTE,
+		  .p_flags = PF_R,
+		  .p_offset = IMAGE_ELF_NOTES_OFFSET,
+		  .p_filesz = IMAGE_ELF_NOTES_BYTES,
+		  .p_memsz = IMAGE_ELF_NOTES_BYTES,
+		  .p_align = 4 },
 	};
 
 	memset(image, 0, sizeof(*image));
@@ -166,16 +186,30 @@ void image_make_elf_32(struct image *image)
 {
 	const Elf32_Ehdr header = {
 		.e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB, EV_CURRENT },
-		.e_type = ET_EXEC, .e_machine = EM_386, .e_version = EV_CURRENT,
-		.e_entry = 0x1000000, .e_phoff = sizeof(header), .e_ehsize = sizeof(header),
-		.e_phentsize = sizeof(Elf32_Phdr), .e_phnum = 2,
+		.e_type = ET_EXEC,
+		.e_machine = EM_386,
+		.e_version = EV_CURRENT,
+		.e_entry = 0x1000000,
+		.e_phoff = sizeof(header),
+		.e_ehsize = sizeof(header),
+		.e_phentsize = sizeof(Elf32_Phdr),
+		.e_phnum = 2,
 	};
 	const Elf32_Phdr segments[] = {
-		{ .p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_offset = 0x400,
-		  .p_vaddr = 0x1000000, .p_paddr = 0x1000000, .p_filesz = 0x1000,
-		  .p_memsz = 0x1000, .p_align = 0x1000 },
-		{ .p_type = PT_NOTE, .p_flags = PF_R, .p_offset = IMAGE_ELF_NOTES_OFFSET,
-		  .p_filesz = IMAGE_ELF_NOTES_BYTES, .p_memsz = IMAGE_ELF_NOTES_BYTES, .p_align = 4 },
+		{ .p_type = PT_LOAD,
+		  .p_flags = PF_R | PF_X,
+		  .p_offset = 0x400,
+		  .p_vaddr = 0x1000000,
+		  .p_paddr = 0x1000000,
+		  .p_filesz = 0x1000,
+		  .p_memsz = 0x1000,
+		  .p_align = 0x1000 },
+		{ .p_type = PT_NOTE,
+		  .p_flags = PF_R,
+		  .p_offset = IMAGE_ELF_NOTES_OFFSET,
+		  .p_filesz = IMAGE_ELF_NOTES_BYTES,
+		  .p_memsz = IMAGE_ELF_NOTES_BYTES,
+		  .p_align = 4 },
 	};
 
 	memset(image, 0, sizeof(*image));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A bench for x86_64 kernel loaders: guest memory, kernel files made by hand, and one call to load them.
+// A bench for x86_64 kernel loaders: guest memory, kernel files made by hand, and one call to load
+// them.
 #pragma once
 
 #include "kvm/arch.h"
@@ -33,8 +34,8 @@ struct image {
 void image_put(struct image *image, size_t offset, size_t size, u64 value);
 
 /*
- * image_make_bzimage - a sound one: 5 setup sectors, a body of 4 KiB of 0xb0 at 16 MiB (relocatable,
- * 2 MiB alignment), init_size 8 MiB, protocol 2.15.
+ * image_make_bzimage - a sound one: 5 setup sectors, a body of 4 KiB of 0xb0 at 16 MiB
+ * (relocatable, 2 MiB alignment), init_size 8 MiB, protocol 2.15.
  */
 void image_make_bzimage(struct image *image);
 
@@ -56,5 +57,6 @@ enum {
 	IMAGE_ELF_NOTES_BYTES = 24 + 24,
 };
 
-/* image_make_elf_32 - a 32-bit one for i386: one segment (4 KiB at 0x1000000) and the same notes. */
+/* image_make_elf_32 - a 32-bit one for i386: one segment (4 KiB at 0x1000000) and the same notes.
+ */
 void image_make_elf_32(struct image *image);

@@ -38,7 +38,8 @@ static void fuzz_check_low_memory(void)
 	for (size_t i = 0; i < ARRAY_SIZE(forbidden); i++) {
 		const u8 *bytes = gmem_ptr(&mem, forbidden[i].base_gpa, forbidden[i].size_bytes);
 
-		fuzz_expect(bytes[0] == 0 && memcmp(bytes, bytes + 1, forbidden[i].size_bytes - 1) == 0,
+		fuzz_expect(bytes[0] == 0 &&
+				    memcmp(bytes, bytes + 1, forbidden[i].size_bytes - 1) == 0,
 			    "low memory was overwritten");
 	}
 }
@@ -61,7 +62,8 @@ static void fuzz_check_entry(const struct boot_entry *entry, u64 initrd_bytes)
 	if (initrd_bytes == 0)
 		return;
 	fuzz_expect(initrd_gpa >= LAYOUT_HIGH_RAM_GPA && initrd_gpa % 4096 == 0 &&
-			    initrd_gpa + initrd_bytes <= LAYOUT_HOLE_GPA, "the initrd is not in RAM");
+			    initrd_gpa + initrd_bytes <= LAYOUT_HOLE_GPA,
+		    "the initrd is not in RAM");
 	fuzz_expect(entry->entry_gpa < initrd_gpa || entry->entry_gpa >= initrd_gpa + initrd_bytes,
 		    "the initrd covers the entry");
 }
@@ -90,7 +92,8 @@ void boot_fuzz(const u8 *bytes, size_t len, enum boot_protocol protocol, u64 ini
 		fuzz_create();
 	fuzz_expect(ftruncate(source.kernel_fd, 0) == 0 &&
 			    pwrite(source.kernel_fd, bytes, len, 0) == (ssize_t)len &&
-			    ftruncate(source.initrd_fd, (off_t)initrd_bytes) == 0, "file");
+			    ftruncate(source.initrd_fd, (off_t)initrd_bytes) == 0,
+		    "file");
 	now = source;
 	now.kernel_bytes = len;
 	now.initrd_bytes = initrd_bytes;

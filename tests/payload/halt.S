@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A bare guest that says so and halts for good: no interrupt wakes it. */
+/* A bare guest that says so and halts with interrupts off: nothing wakes it. */
 .include "payload.inc"
 
 	pvh_entry _start

@@ -1,0 +1,112 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: BSD-3-Clause
+# The jail and the filters, looked at from outside while a guest runs: as root, as a user, without a sandbox.
+use strict;
+use warnings;
+
+use File::Copy qw(copy);
+use JSON::PP qw(decode_json);
+use Kiln::Test;
+use Test::More;
+
+# An idle machine with every port in use. Options as for start().
+sub start_idle {
+	my ($more, %opt) = @_;
+	my $m = start([ 'run', '-m', '4', '-c', '2', @$more, delete $opt{guest} || payload('idle') ], stdin => 'pipe', %opt);
+	ok($m->wait_for(qr/idle/), 'a guest runs');
+	return $m;
+}
+
+sub threads_of { return glob "/proc/$_[0]/task/*" }
+
+# What the descriptors of a process are: each kind once, without numbers.
+sub descriptor_kinds {
+	my ($pid) = @_;
+	my %kinds = map { (readlink($_) // '?') =~ s/:?\[\d+\]$//r =~ s/:\d+$//r => 1 } glob "/proc/$pid/fd/*";
+	return join ' ', sort keys %kinds;
+}
+
+sub is_confined {
+	my ($m, $uid, $name) = @_;
+	my $vm = $m->vm_pid;
+	my $status = "/proc/$vm/status";
+	my @threads = threads_of($vm);
+
+	is(scalar @threads, 3, "$name: a thread for each vCPU, and one more");
+	is(join(' ', map { status_field("$_/status", 'Seccomp') } @threads), '2 2 2', "$name: each thread is under a filter");
+	is(join(' ', map { status_field("$_/status", 'NoNewPrivs') } @threads), '1 1 1', "$name: no thread can gain privileges");
+	for my $set (qw(CapInh CapPrm CapEff CapBnd CapAmb)) {
+		my %found = map { status_field("$_/status", $set) => 1 } @threads;
+		is(join(' ', keys %found), '0' x 16, "$name: $set is empty in each thread");
+	}
+	is(status_field($status, 'Uid'), join("\t", ($uid) x 4), "$name: its user is $uid");
+	is(status_field($status, 'Groups'), '', "$name: it has no further groups") if is_root();
+	is(slurp("/proc/$vm/environ"), '', "$name: its environment is empty");
+	my @mounts = split /\n/, slurp("/proc/$vm/mountinfo");
+	is(scalar @mounts, 1, "$name: it sees one mount");
+	like($mounts[0], qr{ / / ro,nosuid,nodev,noexec,.* - tmpfs }, '... a read-only tmpfs as root');
+	is(join(' ', glob "/proc/$vm/root/* /proc/$vm/root/.[a-z]*"), '', '... which is empty');
+	is(readlink "/proc/$vm/cwd", '/', '... and its working directory');
+	for my $ns (qw(mnt pid net ipc uts cgroup)) {
+		isnt(readlink "/proc/$vm/ns/$ns", readlink "/proc/self/ns/$ns", "$name: it has its own $ns namespace");
+	}
+	my $net = slurp("/proc/$vm/net/dev");
+	unlike($net, qr/^\s*(?!lo:)\w+:/m, '... and no network but lo');
+	like(slurp("/proc/$vm/limits"), qr/^Max core file size\s+0\s+0\s/m, "$name: no core file of guest memory");
+	is(descriptor_kinds($vm), '/dev/kvm /dev/null anon_inode:[eventfd] anon_inode:[eventpoll] anon_inode:[timerfd]'
+			. ' anon_inode:kvm-vcpu anon_inode:kvm-vm pipe socket',
+		"$name: its descriptors are KVM's, pipes, the channel, events and timers");
+	is(status_field("/proc/$m->{pid}/status", 'Seccomp'), 2, "$name: the supervisor is under a filter, too");
+	is(status_field("/proc/$m->{pid}/status", 'NoNewPrivs'), 1, '... and cannot gain privileges');
+}
+
+# ---- As whoever runs the tests ----------------------------------------------------------------------
+
+{
+	my $m = start_idle([]);
+	is_confined($m, is_root() ? 65534 : $>, is_root() ? 'started by root' : 'started by a user');
+	my $vm = $m->vm_pid;
+	$m->signal('KILL');
+	$m->wait_end;
+	ok(wait_for_end_of($vm), 'the vm process of a killed supervisor ends');
+	nothing_is_left('... and nothing stays');
+}
+{
+	my $m = start_idle([ '--disable-sandbox' ]);
+	my @seccomp = map { status_field("$_/status", 'Seccomp') } threads_of($m->vm_pid), "/proc/$m->{pid}";
+	is(join(' ', @seccomp), '0 0 0 0', '--disable-sandbox: no filter');
+	is(readlink '/proc/' . $m->vm_pid . '/ns/mnt', readlink '/proc/self/ns/mnt', '--disable-sandbox: no namespaces');
+	$m->signal('TERM');
+	ends_with($m, 143, qr/signal 15/, '--disable-sandbox: ends in order');
+}
+
+# ---- As an ordinary user, who started as root cannot read the user's files: a copy is made --------------
+
+SKIP: {
+	skip 'needs root to become somebody else', 1 unless is_root();
+	my $dir = scratch();
+	my %copy = (kiln => kiln(), idle => payload('idle'), kernel => kernel('cloud'), initramfs => initramfs('plain'));
+	for my $name (keys %copy) {
+		copy($copy{$name}, "$dir/$name") or die "$dir/$name: $!";
+		chmod 0755, "$dir/$name";
+	}
+	my @user = (kiln => "$dir/kiln", under => [ as_nobody() ]);
+	my $m = start_idle([], guest => "$dir/idle", @user);
+	is_confined($m, 65534, 'started by a user');
+	isnt(readlink '/proc/' . $m->vm_pid . '/ns/user', readlink '/proc/self/ns/user', 'started by a user: a user namespace of its own');
+	$m->signal('TERM');
+	ends_with($m, 143, qr/signal 15/, 'started by a user: ends in order');
+
+	# A whole kernel, and in it Kiln again: the guest runs from its initramfs, where pivot_root is refused.
+	$m = boot(kernel => "$dir/kernel", initramfs => "$dir/initramfs", script => 'kiln doctor --json; echo "doctor: $?"', @user);
+	my $text = $m->wait_for(qr/doctor: \d+/) // '';
+	ends_with($m, 0, qr/powered off/, 'started by a user: a stock kernel boots and powers off');
+	my $report = eval { decode_json($text =~ /^(\{.*\})\r?$/m ? $1 : '') } || {};
+	my %state = map { $_->{name} => "$_->{state}: $_->{text}" } @{ $report->{findings} || [] };
+	like($state{jail}, qr/^ok: /, 'in an initramfs, doctor finds that the jail works');
+	like($state{kvm}, qr{^bad: .*/dev/kvm}, '... and that there is no KVM');
+	like($text, qr/doctor: 1/, '... which is a failure');
+}
+
+nothing_is_left();
+done_testing();
