@@ -407,7 +407,8 @@ static void a_vcpu_can_do_nothing_else(void **state)
 static void nobody_opens_makes_or_becomes_anything(void **state)
 {
 	(void)state;
-	policy_for_each(p) ASSERT_DENIES((*p)->name, never_allowed);
+	policy_for_each (p)
+		ASSERT_DENIES((*p)->name, never_allowed);
 }
 
 static void every_filter_is_one_that_kernels_take(void **state)
@@ -415,8 +416,7 @@ static void every_filter_is_one_that_kernels_take(void **state)
 	u32 seen = 0;
 
 	(void)state;
-	policy_for_each(p)
-	{
+	policy_for_each (p) {
 		if (!bpf_is_valid((*p)->filter, (*p)->nr_insns))
 			fail_msg("%s is no valid filter", (*p)->name);
 		seen++;
@@ -429,8 +429,10 @@ static void other_architectures_calls_kill_under_every_policy(void **state)
 	const u64 none[6] = { 0 };
 
 	(void)state;
-	policy_for_each(p) for (u32 nr = 0; nr < NR_END; nr++)
-		assert_int_equal(ask(*p, (u32)ARCH_OTHER, nr, none), SECCOMP_RET_KILL_PROCESS);
+	policy_for_each (p)
+		for (u32 nr = 0; nr < NR_END; nr++)
+			assert_int_equal(ask(*p, (u32)ARCH_OTHER, nr, none),
+					 SECCOMP_RET_KILL_PROCESS);
 }
 
 static void x32_calls_kill_under_every_policy(void **state)
@@ -438,8 +440,7 @@ static void x32_calls_kill_under_every_policy(void **state)
 	const u64 none[6] = { 0 };
 
 	(void)state;
-	policy_for_each(p)
-	{
+	policy_for_each (p) {
 		for (u32 nr = 0; nr < NR_END; nr++)
 			assert_int_equal(ask(*p, (u32)ARCH_OWN, X32 | nr, none),
 					 SECCOMP_RET_KILL_PROCESS);
@@ -453,8 +454,9 @@ static void calls_that_do_not_exist_yet_are_denied(void **state)
 	const u64 none[6] = { 0 };
 
 	(void)state;
-	policy_for_each(p) for (u32 nr = 600; nr < NR_END; nr++)
-		assert_int_not_equal(ask(*p, (u32)ARCH_OWN, nr, none), SECCOMP_RET_ALLOW);
+	policy_for_each (p)
+		for (u32 nr = 600; nr < NR_END; nr++)
+			assert_int_not_equal(ask(*p, (u32)ARCH_OWN, nr, none), SECCOMP_RET_ALLOW);
 }
 
 static void assert_holds_calls(const struct policy *all, const struct policy *part,
