@@ -43,16 +43,16 @@ for my $case ([ 'idle', 'TERM', 143, 'Terminated' ], [ 'idle', 'INT', 130, 'Inte
 	ends_with($m, $status, qr/stopped by signal \d+ \($word\)/, "SIG$signal ends a guest that does '$payload' in order: $status");
 }
 
-# A vm process that cannot answer: the first signal asks it, the second tells it.
+# A vm process that cannot answer: the first signal asks it, another one tells it.
 {
 	my $m = start([ 'run', '-m', '4', payload('idle') ]);
 	$m->wait_for(qr/idle/);
 	$m->signal('STOP', $m->vm_pid);
-	$m->signal('TERM');
+	$m->signal('INT');
 	my $is_taken = eventually(sub { status_field("/proc/$m->{pid}/status", 'ShdPnd') !~ /[1-9a-f]/ });
 	ok($is_taken, 'a first signal is taken');
 	is(kill(0, $m->{pid}), 1, '... and waits for a vm process that does not answer');
-	$m->signal('INT');
+	$m->insist('INT');
 	ends_with($m, 130, qr/stopped at once/, 'a second signal ends the machine at once');
 }
 

@@ -332,8 +332,9 @@ sub report_is_clean {
 	is(join("\n", @found), '', "$name: no complaint about the platform");
 }
 
-# Test: the guest found all of its memory, within 5 %. MemTotal leaves out the kernel's own image, which
-# is more than that in a small machine: what the kernel says of its image is added.
+# Test: the guest found all of its memory, within 5 %: in its memory map, and from 1 GiB on by MemTotal.
+# That leaves out the kernel's image, whose size the kernel tells and which is added, and its first
+# tables, which are more than 5 % of a small machine.
 sub memory_is {
 	my ($m, $mib, $name) = @_;
 	my ($map_kib, $image) = $m->{report} =~ m{ Memory: \d+K/(\d+)K available \((.*?), \d+K reserved};
@@ -344,8 +345,10 @@ sub memory_is {
 		map { ($_ // 0) / 1024 } $map_kib, $total_kib, $image_kib;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	cmp_ok(abs(($map_kib // 0) / 1024 - $mib), '<=', 0.05 * $mib, "$name: its memory map has $mib MiB within 5 %");
-	cmp_ok(abs((($total_kib // 0) + $image_kib) / 1024 - $mib), '<=', 0.05 * $mib,
-		"$name: MemTotal and the kernel's image are $mib MiB within 5 %");
+	# What a kernel takes for itself before it counts does not shrink with a small machine's memory.
+	my $slack_mib = 0.05 * $mib > 8 ? 0.05 * $mib : 8;
+	cmp_ok(abs((($total_kib // 0) + $image_kib) / 1024 - $mib), '<=', $slack_mib,
+		"$name: MemTotal and the kernel's image are $mib MiB within $slack_mib MiB");
 }
 
 # ---- The terminal ---------------------------------------------------------------------------------------
@@ -482,6 +485,16 @@ sub resume_stdout {
 sub signal {
 	my ($m, $signal, $pid) = @_;
 	return kill $signal, $pid || $m->{pid};
+}
+
+# Signal again and again, as somebody would who waits at a terminal, until the process has ended.
+sub insist {
+	my ($m, $signal) = @_;
+	my $end_s = Kiln::Test::now_s() + $DEADLINE_S;
+	while (defined $m->{pidfd} && Kiln::Test::now_s() < $end_s) {
+		$m->signal($signal);
+		$m->pump(Kiln::Test::now_s() + 0.1);
+	}
 }
 
 # Until the process and everybody else who writes to the same pipes have ended. Return: its exit
