@@ -24,6 +24,9 @@ static int devices_positional(void *opaque, const char *word, struct err *e)
 	struct devices_options *options = opaque;
 	const char *nearest;
 
+	if (options->class_name[0])
+		return err_set(e, -EINVAL, "one device at a time: '%s' and '%s'",
+			       options->class_name, word);
 	if (dev_class_find(word)) {
 		snprintf(options->class_name, sizeof(options->class_name), "%s", word);
 		return 0;

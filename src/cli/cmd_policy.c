@@ -23,6 +23,9 @@ static int policy_positional(void *opaque, const char *word, struct err *e)
 	struct policy_options *options = opaque;
 	const char *nearest;
 
+	if (options->policy)
+		return err_set(e, -EINVAL, "one policy at a time: '%s' and '%s'",
+			       options->policy->name, word);
 	options->policy = policy_find(word);
 	if (options->policy)
 		return 0;

@@ -24,8 +24,8 @@ struct command {
 const struct opt *command_opts(const struct command *command);
 
 /*
- * command_parse - opt_parse_words with the command's options; prints what is wrong. Return: 0 or
- * the exit code.
+ * command_parse - opt_parse_words with the command's options; prints what is wrong. When help is
+ * asked for it is printed, and the process ends. Return: 0 or the exit code.
  */
 int command_parse(const struct command *command, void *options, int argc, char *const *argv,
 		  opt_positional_fn *positional);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // kiln: find the command, or tell what there is.
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,14 +51,27 @@ int command_fail(const struct command *command, const struct err *e)
 	return VM_END_INVALID;
 }
 
+/* A full disk or closed pipe behind standard output is a failure, not a success without output. */
+static int flush_output(int code)
+{
+	if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0) {
+		perror("kiln: standard output");
+		return VM_END_FAILED;
+	}
+	return code;
+}
+
 int command_parse(const struct command *command, void *options, int argc, char *const *argv,
 		  opt_positional_fn *positional)
 {
 	struct err e;
+	int status = opt_parse_words(command_opts(command), options, argc, argv, positional, &e);
 
-	if (opt_parse_words(command_opts(command), options, argc, argv, positional, &e) < 0)
-		return command_fail(command, &e);
-	return 0;
+	if (status == -ECANCELED) {
+		command_help(command);
+		exit(flush_output(0));
+	}
+	return status < 0 ? command_fail(command, &e) : 0;
 }
 
 void command_help(const struct command *command)
@@ -109,18 +123,31 @@ static int unknown_command(const char *name)
 	return VM_END_INVALID;
 }
 
+static int help_positional(void *options, const char *word, struct err *e)
+{
+	const char **name = options;
+
+	if (*name)
+		return err_set(e, -EINVAL, "one command at a time: '%s' and '%s'", *name, word);
+	*name = word;
+	return 0;
+}
+
 static int help_run(const struct command *self, int argc, char *const *argv)
 {
+	const char *name = NULL;
 	const struct command *command;
+	int code = command_parse(self, &name, argc, argv, help_positional);
 
-	(void)self;
-	if (argc == 0) {
+	if (code)
+		return code;
+	if (!name) {
 		help_all(stdout);
 		return 0;
 	}
-	command = command_find(argv[0]);
+	command = command_find(name);
 	if (!command)
-		return unknown_command(argv[0]);
+		return unknown_command(name);
 	command_help(command);
 	return 0;
 }
@@ -132,24 +159,6 @@ static const struct command help_command = {
 	.run = help_run,
 };
 COMMAND(help_command);
-
-static bool wants_help(int argc, char *const *argv)
-{
-	for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
-		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-			return true;
-	return false;
-}
-
-/* A full disk or closed pipe behind standard output is a failure, not a success without output. */
-static int flush_output(int code)
-{
-	if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0) {
-		perror("kiln: standard output");
-		return VM_END_FAILED;
-	}
-	return code;
-}
 
 /* What spawn_process told a process of Kiln's own. */
 static bool in_user_ns(int argc, char **argv)
@@ -191,9 +200,5 @@ int main(int argc, char **argv)
 	command = command_find(argv[1]);
 	if (!command)
 		return unknown_command(argv[1]);
-	if (wants_help(argc - 2, argv + 2)) {
-		command_help(command);
-		return flush_output(0);
-	}
 	return flush_output(command->run(command, argc - 2, argv + 2));
 }

@@ -44,8 +44,10 @@ static int gmem_map_region(struct gmem *mem, const struct gmem_range *range, u64
 						sharing | MAP_FIXED | MAP_NORESERVE, mem->memfd,
 						(off_t)fd_offset);
 
+	if (host == MAP_FAILED && place != MAP_FAILED)
+		munmap(place, range->size_bytes);
 	if (host == MAP_FAILED)
-		return err_errno(e, -errno, "map %llu MiB of guest memory",
+		return err_errno(e, -ENOMEM, "map %llu MiB of guest memory",
 				 (unsigned long long)(range->size_bytes >> 20));
 	/* A crash of ours must not write the guest's memory to the host's disk. */
 	madvise(host, range->size_bytes, MADV_DONTDUMP);

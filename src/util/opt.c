@@ -319,6 +319,8 @@ static int opt_parse_word(const struct opt *table, void *options, struct opt_see
 					: opt_find_letter(table, name[0]);
 	int status;
 
+	if (!opt && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0))
+		return err_set(e, -ECANCELED, "help was asked for");
 	if (!opt)
 		return opt_unknown(table, dashes, name, name_len, e);
 	status = opt_once(table, opt, seen, "--", e);

@@ -68,7 +68,8 @@ typedef int opt_positional_fn(void *options, const char *word, struct err *e);
 /*
  * opt_parse_words - parse `argc` words (without the command's own name): --name value,
  * --name=value, -c value, -cvalue; "--" ends options. Options may follow positional words.
- * Return: 0, or -EINVAL with words that name the nearest known option.
+ * Return: 0, -EINVAL with words that name the nearest known option, or -ECANCELED where --help or
+ * -h stands in an option's place.
  */
 int opt_parse_words(const struct opt *table, void *options, int argc, char *const *argv,
 		    opt_positional_fn *positional, struct err *e);
