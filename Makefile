@@ -79,7 +79,7 @@ savedefconfig:
 
 # Goals that need no configuration do not make one.
 no-config-goals := $(config-targets) %_defconfig help clean distclean payloads \
-	check-unit check-layers check-format check-fuzz check-configs fuzz-%
+	check check-unit check-layers check-format check-fuzz check-configs fuzz-%
 ifneq ($(filter-out $(no-config-goals),$(or $(MAKECMDGOALS),all)),)
 need-config := y
 endif
@@ -247,12 +247,15 @@ help:
 #h   all (default)              $(O)/kiln, one static file; $(O)/kiln.debug keeps the symbols
 #h   size                       bytes by Kconfig symbol
 #h
-#h Tests (scripts/check installs what they need and runs them all):
+#h Tests:
+#h   check                      scripts/check: installs what is missing, runs all of these
 #h   check-unit                 unit and policy tests, host build with ASan and UBSan
+#h   check-tools                the policy compiler and the command line
 #h   check-layers check-format check-lint
 #h   check-fuzz                 replay the corpora; fuzz-NAME runs one target for FUZZ_SECONDS
 #h   check-configs              random configurations build (CONFIGS=n of them)
 #h   check-boot                 real kernels on real KVM, through scripts/kvm-host
+#h   payloads                   the bare guests of the boot tests
 #h   bench                      ratios against QEMU in one run
 #h
 #h   clean, distclean

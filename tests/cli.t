@@ -295,7 +295,7 @@ SKIP: {
 	skip 'no kiln devices in this binary', 1 unless has('CMD_DEVICES');
 	my @devices = prints(qr/\A(\S+ +\d+  \S.*\n)*\z/, 'devices') =~ /^(\S+)/mg;
 	prints(qr/\A$_: \S.*\nInstances: \d+\n/, 'devices', $_) for @devices;
-	prints(qr/^Configured by: kiln run --serial KEY=VALUE,\.\.\.\n.*--file PATH +\S/ms, 'devices', 'uart16550')
+	prints(qr/^Configured by: kiln run --serial KEY=VALUE,\.\.\.\n.*file=PATH +\S/ms, 'devices', 'uart16550')
 		if has('UART16550');
 	is_refused($INVALID, "devices: no device 'pvpanick': did you mean 'pvpanic'?", 'devices', 'pvpanick')
 		if has('PVPANIC');

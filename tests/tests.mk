@@ -75,6 +75,8 @@ unit-programs := $(unit-tests:%.c=$(O)/tests/%)
 fuzz-programs := $(fuzz-targets:%.c=$(O)/tests/%)
 host-tests: $(unit-programs)
 
+check:
+	$(Q)scripts/check
 check-unit: $(unit-programs) $(O)/seccompc
 	$(Q)SECCOMPC=$(O)/seccompc CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) $(PROVE_FLAGS) -j$(TEST_JOBS) --exec '' $(unit-programs)
 check-tools: $(O)/seccompc $(O)/kiln
@@ -107,5 +109,5 @@ check-boot: $(O)/kiln
 bench: $(O)/kiln
 	$(Q)scripts/bench $(O)
 
-.PHONY: host-tests check-unit check-tools check-fuzz check-layers check-format check-lint \
+.PHONY: check host-tests check-unit check-tools check-fuzz check-layers check-format check-lint \
 	check-configs check-boot bench

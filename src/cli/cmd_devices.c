@@ -55,7 +55,7 @@ static int devices_run(const struct command *self, int argc, char *const *argv)
 	printf("%s: %s\nInstances: %u\n", cls->name, cls->summary, cls->nr_instances);
 	if (cls->shorthand)
 		printf("Configured by: kiln run --%s KEY=VALUE,...\n", cls->shorthand);
-	opt_help(cls->opts ? cls->opts : none, stdout);
+	opt_help_keys(cls->opts ? cls->opts : none, stdout);
 	return 0;
 }
 

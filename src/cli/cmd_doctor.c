@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -47,11 +48,16 @@ static void doctor_add(struct doctor *doctor, enum finding_kind kind, const char
 static void check_kernel(struct doctor *doctor)
 {
 	struct utsname names;
-	unsigned int major = 0, minor = 0;
+	unsigned long major, minor;
+	char *dot;
 
-	if (uname(&names) < 0 || sscanf(names.release, "%u.%u", &major, &minor) != 2)
+	if (uname(&names) < 0) {
 		doctor_add(doctor, FINDING_WARN, "kernel", "this kernel does not tell its version");
-	else if (major < 5 || (major == 5 && minor < 9))
+		return;
+	}
+	major = strtoul(names.release, &dot, 10);
+	minor = *dot == '.' ? strtoul(dot + 1, NULL, 10) : 0;
+	if (major < 5 || (major == 5 && minor < 9))
 		doctor_add(doctor, FINDING_BAD, "kernel", "Linux %s: Kiln needs 5.9 or newer",
 			   names.release);
 	else
@@ -141,8 +147,12 @@ static void print_words(const struct doctor *doctor, enum finding_kind worst)
 	for (u32 i = 0; i < doctor->nr_findings; i++)
 		printf("%s  %-12s %s\n", mark[doctor->findings[i].kind], doctor->findings[i].name,
 		       doctor->findings[i].text);
-	printf("\n%s\n",
-	       worst == FINDING_BAD ? "Machines will not run well here." : "Machines run here.");
+	if (worst != FINDING_BAD)
+		puts("\nMachines run here.");
+	else if (doctor->loops_per_second > 0)
+		puts("\nMachines will not run well here.");
+	else
+		puts("\nMachines will not run here.");
 }
 
 static void print_json_text(const char *text)

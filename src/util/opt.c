@@ -393,14 +393,9 @@ int opt_parse_pairs(const struct opt *table, void *options, const char *text, st
 	return 0;
 }
 
-static void opt_help_one(const struct opt *opt, FILE *out)
+/* `left` is the option as it is typed. */
+static void opt_help_line(const struct opt *opt, const char *left, FILE *out)
 {
-	char left[64];
-	int used = opt->letter ? snprintf(left, sizeof(left), "  -%c, --%s", opt->letter, opt->name)
-			       : snprintf(left, sizeof(left), "      --%s", opt->name);
-
-	if (opt->arg)
-		snprintf(left + used, sizeof(left) - (size_t)used, " %s", opt->arg);
 	fprintf(out, "%-30s", left);
 	if (strlen(left) > 29)
 		fprintf(out, "\n%-30s", "");
@@ -414,6 +409,26 @@ static void opt_help_one(const struct opt *opt, FILE *out)
 
 void opt_help(const struct opt *table, FILE *out)
 {
-	for (; table->name; table++)
-		opt_help_one(table, out);
+	char left[64];
+
+	for (; table->name; table++) {
+		char letter[8] = "    ";
+
+		if (table->letter)
+			snprintf(letter, sizeof(letter), "-%c, ", table->letter);
+		snprintf(left, sizeof(left), "  %s--%s%s%s", letter, table->name,
+			 table->arg ? " " : "", table->arg ? table->arg : "");
+		opt_help_line(table, left, out);
+	}
+}
+
+void opt_help_keys(const struct opt *table, FILE *out)
+{
+	char left[64];
+
+	for (; table->name; table++) {
+		snprintf(left, sizeof(left), "  %s%s%s", table->name, table->arg ? "=" : "",
+			 table->arg ? table->arg : "");
+		opt_help_line(table, left, out);
+	}
 }

@@ -81,8 +81,12 @@ int opt_parse_pairs(const struct opt *table, void *options, const char *text, st
 int opt_parse_value(const struct opt *table, void *options, const char *name, const char *value,
 		    struct err *e);
 
-/* opt_help - print the table for people: names, values, help, defaults and choices. */
+/*
+ * opt_help - print the table for people: names, values, help, defaults and choices.
+ * opt_help_keys - the same for options that are given as key=value,key=value.
+ */
 void opt_help(const struct opt *table, FILE *out);
+void opt_help_keys(const struct opt *table, FILE *out);
 
 /*
  * opt_parse_bytes - "512M", "0x1000", "3" (times `unit`). Return: 0, -EINVAL (not a number or an

@@ -10,22 +10,10 @@ use Test::More;
 
 my $PSS_MAX_KIB = 1024;
 
-# Proportional memory of processes in KiB, without the guest's: that is what no core file would hold ("dd").
-sub pss_kib {
-	my $kib = 0;
-	for my $pid (@_) {
-		for my $mapping (split /^(?=[0-9a-f]+-[0-9a-f]+ )/m, slurp("/proc/$pid/smaps")) {
-			next if $mapping =~ /^VmFlags:.*\bdd\b/m;
-			$kib += $1 if $mapping =~ /^Pss:\s+(\d+) kB/m;
-		}
-	}
-	return $kib;
-}
-
 my $m = boot(cpus => 2, mem => 256, script => 'echo idle; cat /dev/ttyS3');
 ok($m->wait_for(qr/idle/), 'a stock kernel idles');
 my @pids = ($m->{pid}, $m->vm_pid);
-my $kib = pss_kib(@pids);
+my $kib = memory_kib('Pss', @pids);
 cmp_ok($kib, '<=', $PSS_MAX_KIB, "Kiln's processes take at most $PSS_MAX_KIB KiB beside the guest's memory");
 cmp_ok($kib, '>', 50, '... by a measure that sees them');
 note "Pss: $kib KiB";
