@@ -92,6 +92,12 @@ static void vm_request(struct supervisor *sup, enum vm_message_type type, s32 co
 		log_warn("the machine does not listen");
 }
 
+/* A process that already ends keeps the status it ends with. */
+static void vm_kill(const struct supervisor *sup)
+{
+	syscall(SYS_pidfd_send_signal, sup->child.pid_fd, SIGKILL, NULL, 0);
+}
+
 static void supervisor_stop(struct supervisor *sup, s32 code, const char *why)
 {
 	u64 now_ns = evl_now_ns();
@@ -100,8 +106,7 @@ static void supervisor_stop(struct supervisor *sup, s32 code, const char *why)
 		/* timeout(1) signals its child and at once its own process group with it. */
 		if (now_ns - sup->stopped_ns < STOP_REPEAT_MS * 1000000ull)
 			return;
-		/* It was asked once; now it is told. */
-		syscall(SYS_pidfd_send_signal, sup->child.pid_fd, SIGKILL, NULL, 0);
+		vm_kill(sup); /* it was asked once; now it is told */
 		return;
 	}
 	sup->stopping = true;
@@ -316,8 +321,15 @@ static void channel_ready(struct evl_source *source, u32 epoll_events)
 	int got = channel_receive(sup->channel_fd, &message, MSG_DONTWAIT);
 
 	(void)epoll_events;
-	if (got == 0)
-		evl_remove(&sup->evl, source); /* the end is told again and again */
+	if (got == 0) {
+		/*
+		 * It ends, or is of no use any more: the verdict waits for it. (The pidfd would tell,
+		 * too; whichever comes first.)
+		 */
+		evl_remove(&sup->evl, source);
+		vm_kill(sup);
+		evl_stop(&sup->evl);
+	}
 	if (got <= 0)
 		return;
 	switch ((enum vm_message_type)message.type) {

@@ -21,7 +21,7 @@ use Test::More;
 	ok($m->wait_for(qr/\nsum-42\r+\n.* # /s), 'what is typed reaches the shell, and its answer comes back');
 	$m->type("stty size\r");
 	ok($m->wait_for(qr/\n33 101\r+\n.* # /s), 'the shell\'s window has the size it was told');
-	$m->type("echo g''o; cat\r");
+	$m->type("sh -c \"echo g''o; exec cat\"\r");
 	$m->wait_for(qr/go\r+\n/);
 	$m->type("\x03");
 	$m->wait_for(qr/\^C.* # /s);

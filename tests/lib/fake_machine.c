@@ -177,9 +177,15 @@ bool fm_is_quiet(struct fake_machine *fm)
 
 void fm_settle(struct fake_machine *fm)
 {
+	u64 end_ns = evl_now_ns() + FM_DEADLINE_MS * 1000000ull;
 	struct epoll_event event;
 
 	/* 20 ms are ten times the longest delay a device gathers work for. */
-	while (epoll_wait(fm->evl.epoll_fd, &event, 1, 20) > 0)
+	while (epoll_wait(fm->evl.epoll_fd, &event, 1, 20) > 0) {
 		fm_step(fm);
+		if (evl_now_ns() > end_ns) {
+			fprintf(stderr, "fm_settle: the loop never comes to rest\n");
+			abort();
+		}
+	}
 }

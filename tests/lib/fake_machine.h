@@ -68,7 +68,7 @@ u32 fm_rises(struct fake_machine *fm, u32 gsi);
 u32 fm_events(struct fake_machine *fm);
 bool fm_saw(struct fake_machine *fm, enum dev_event event, u32 value);
 
-/* fm_step - one turn of the loop, at most 20 ms. fm_settle - turns until nothing is left to do. */
+/* fm_step - one turn of the loop, at most 20 ms. fm_settle - turns until all is done, or aborts. */
 void fm_step(struct fake_machine *fm);
 void fm_settle(struct fake_machine *fm);
 
