@@ -42,7 +42,7 @@ SKIP: {
 	my @hidden = (under => [ in_mounts('mount -t tmpfs dev /dev') ]);
 	$doctor = run_kiln([ 'doctor' ], @hidden);
 	is($doctor->{status}, 1, 'without /dev/kvm, doctor fails');
-	like($doctor->{out}, qr{^BAD\s+kvm\s+.*/dev/kvm.*\n(?s:.*)^Machines will not run , '... and says why');
+	like($doctor->{out}, qr{^BAD\s+kvm\s+.*/dev/kvm.*\n(?s:.*)^Machines will not run here\.$}m, '... and says why');
 }
 
 $m->signal('TERM');
