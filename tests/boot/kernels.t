@@ -15,7 +15,7 @@ my @boots = (
 	[ 'cloud bzImage', 'cloud', 1, 128, [], $off ],
 	[ 'cloud bzImage', 'cloud', 4, 1024, [], $reset ],
 	[ 'generic bzImage', 'generic', 2, 5120, [], $off ],
-	[ 'vmlinux by its 64-bit entry', 'vmlinux', 2, 1024, [ '--boot', 'linux' ], $panic, 'pvpanic' ],
+	[ 'vmlinux by its 64-bit entry', 'vmlinux', 2, 1024, [ '--boot', 'linux' ], $panic, 'modules' ],
 	[ 'vmlinux by its PVH note', 'vmlinux', 4, 5120, [ '--boot', 'pvh' ], $reset ],
 );
 

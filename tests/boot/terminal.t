@@ -11,7 +11,7 @@ use Test::More;
 # ---- A shell in the guest ---------------------------------------------------------------------------
 
 {
-	my $m = boot(stdin => 'pty', params => 'kiln.shell kiln.size=33x101');
+	my $m = boot(stdin => 'pty', params => 'kiln.shell kiln.size=33x101', initramfs => initramfs('modules'));
 	my $t = POSIX::Termios->new;
 	ok($m->wait_for(qr/ # /), 'a guest\'s shell prompts on the terminal');
 	$t->getattr(fileno $m->{slave});
@@ -41,6 +41,12 @@ use Test::More;
 	ok($m->wait_for(qr/broken\r+\n/), 'Ctrl-a c sends a break');
 	$m->type('h');
 	ok($m->wait_for(qr/sysrq: HELP/), 'the key behind a break is the kernel\'s: SysRq help');
+
+	# The kernel counts presses of ACPI's fixed power button once its driver is loaded.
+	$m->type("until grep -q '^ *1 ' /sys/firmware/acpi/interrupts/ff_pwr_btn; do :; done; echo pres''sed\r");
+	$m->wait_for(qr/sed\r+\n/);
+	$m->type("\x01p");
+	ok($m->wait_for(qr/pressed\r+\n/), 'Ctrl-a p presses the power button');
 
 	$m->type("\x01x");
 	is($m->wait_end, 0, 'Ctrl-a x ends the machine with 0');
