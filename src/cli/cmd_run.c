@@ -2,6 +2,7 @@
 // kiln run: start a machine and stay with it to its end.
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/command.h"
@@ -10,6 +11,7 @@
 #include "util/log.h"
 
 enum { RUN_OPTS_MAX = 32 };
+enum { RUN_OPT_MEM, RUN_OPT_CPUS }; /* the first of run_opts */
 
 struct run_options {
 	struct plan *plan;
@@ -44,18 +46,18 @@ static int run_configure(void *opaque, const struct opt *opt, const char *value,
 static const char *const boot_words[] = { "auto", "linux", "pvh", NULL };
 
 static const struct opt run_opts[] = {
-	{ .name = "mem",
-	  .letter = 'm',
-	  OPT_BYTES(struct run_options, mem_bytes, MIB(1), MIB(1), GIB(16384)),
-	  .arg = "SIZE",
-	  .def = "256",
-	  .help = HELP("guest memory: MiB, or with a suffix (512M, 2G)") },
-	{ .name = "cpus",
-	  .letter = 'c',
-	  OPT_U32(struct run_options, nr_cpus, 1, 4096),
-	  .arg = "N",
-	  .def = "1",
-	  .help = HELP("virtual CPUs") },
+	[RUN_OPT_MEM] = { .name = "mem",
+			  .letter = 'm',
+			  OPT_BYTES(struct run_options, mem_bytes, MIB(1), MIB(1), GIB(16384)),
+			  .arg = "SIZE",
+			  .def = "256",
+			  .help = HELP("guest memory: MiB, or with a suffix (512M, 2G)") },
+	[RUN_OPT_CPUS] = { .name = "cpus",
+			   .letter = 'c',
+			   OPT_U32(struct run_options, nr_cpus, 1, 0 /* run_make_opts */),
+			   .arg = "N",
+			   .def = "1",
+			   .help = HELP("virtual CPUs") },
 	{ .name = "initrd",
 	  .letter = 'i',
 	  OPT_TEXT(struct run_options, initrd),
@@ -80,16 +82,19 @@ static const struct opt run_opts[] = {
 	{ .name = NULL },
 };
 
-/* The command's own options and one for each device class that has a shorthand. */
+/* The command's own options, with the machine's limits, and one for each device class that has a shorthand. */
 static const struct opt *run_make_opts(void)
 {
 	static struct opt table[RUN_OPTS_MAX];
 	u32 nr = ARRAY_SIZE(run_opts) - 1;
 
 	memcpy(table, run_opts, sizeof(run_opts));
+	table[RUN_OPT_CPUS].max = arch_vcpus_max();
 	dev_class_for_each (p) {
-		if (!(*p)->shorthand || nr + 1 >= RUN_OPTS_MAX)
+		if (!(*p)->shorthand)
 			continue;
+		if (nr + 1 >= RUN_OPTS_MAX)
+			abort(); /* a build with more shorthands than the table holds */
 		table[nr++] = (struct opt){ .name = (*p)->shorthand,
 					    OPT_CALL(run_configure),
 					    .cookie = *p,
@@ -157,7 +162,7 @@ static int run_run(const struct command *self, int argc, char *const *argv)
 		return VM_END_FAILED;
 	}
 	snprintf(options.plan->setup.boot.cmdline, ARCH_CMDLINE_BYTES, "%s", arch_cmdline_base());
-	opt_defaults(run_opts, &options);
+	opt_defaults(run_make_opts(), &options);
 	code = command_parse(self, &options, argc, argv, run_positional);
 	if (code == 0)
 		code = run_planned(self, &options, options.plan);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dev/serial_cfg.h"
 #include "util/fd.h"
 
 /* Return: 0, or -ENOSPC when a build holds more devices than a machine has room for. */
@@ -119,6 +120,33 @@ static int plan_open_files(struct plan *plan, struct err *e)
 	return status;
 }
 
+struct serial_cfg *plan_stdin_port(struct plan *plan, u32 *at)
+{
+	for (; *at < plan->setup.nr_devices; (*at)++) {
+		const struct dev_class *cls = plan_class(plan, *at);
+		struct serial_cfg *cfg = cls->serial ? cls->serial(plan_cfg(plan, *at)) : NULL;
+
+		if (cfg && cfg->wants_stdin)
+			return cfg;
+	}
+	return NULL;
+}
+
+/* Standard input has one reader: bytes that two ports fight for reach neither whole. */
+static int plan_check_stdin(struct plan *plan, struct err *e)
+{
+	u32 first = 0, second;
+
+	if (!plan_stdin_port(plan, &first))
+		return 0;
+	second = first + 1;
+	if (!plan_stdin_port(plan, &second))
+		return 0;
+	return err_set(e, -EINVAL, "stdin goes to one port, and both %s.%u and %s.%u want it",
+		       plan->setup.devices[first].name, plan->setup.devices[first].index,
+		       plan->setup.devices[second].name, plan->setup.devices[second].index);
+}
+
 static int plan_open_devices(struct plan *plan, struct err *e)
 {
 	for (u32 i = 0; i < plan->setup.nr_devices; i++) {
@@ -189,9 +217,10 @@ static int plan_check_memory(const struct plan *plan, struct err *e)
 	return nr < 0 ? err_prefix(e, "mem") : 0;
 }
 
+/* The architecture's limit is the option's: this is the host's. */
 static int plan_check_cpus(const struct plan *plan, struct err *e)
 {
-	u32 max = MIN(kvm_vcpus_max(plan->kvm_fd), arch_vcpus_max());
+	u32 max = kvm_vcpus_max(plan->kvm_fd);
 
 	if (plan->setup.nr_cpus > max)
 		return err_set(e, -EINVAL,
@@ -206,6 +235,8 @@ int plan_open(struct plan *plan, struct plan_err *pe)
 	int status = plan_check_memory(plan, &pe->err);
 
 	pe->kind = VM_END_INVALID;
+	if (status == 0)
+		status = plan_check_stdin(plan, &pe->err);
 	if (status == 0)
 		status = plan_open_files(plan, &pe->err);
 	if (status == 0 && !plan->dry_run)

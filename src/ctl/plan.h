@@ -51,6 +51,12 @@ int plan_open(struct plan *plan, struct plan_err *pe);
 /* plan_open_kvm - open /dev/kvm. Return: descriptor, or -errno with words that name the way out. */
 int plan_open_kvm(struct err *e);
 
+/*
+ * plan_stdin_port - the next serial port, from device *at on, that wants standard input; *at is its
+ * device. Return: its configuration, or NULL. Context: supervisor.
+ */
+struct serial_cfg *plan_stdin_port(struct plan *plan, u32 *at);
+
 /* plan_cfg - the configuration of device `i` of the setup. */
 static inline void *plan_cfg(struct plan *plan, u32 i)
 {

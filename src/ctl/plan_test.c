@@ -546,7 +546,7 @@ static void a_kvm_for_its_owner_alone_names_no_group(void **state)
 	assert_null(strstr(b->pe.err.text, "root"));
 }
 
-static void cpus_are_limited_by_the_host_and_by_the_architecture(void **state)
+static void cpus_are_limited_by_the_host(void **state)
 {
 	struct bench *b = *state;
 
@@ -567,16 +567,6 @@ static void memory_that_has_no_room_is_told_before_anything_is_opened(void **sta
 	assert_string_equal(b->pe.err.text, "mem: too much");
 	assert_int_equal(b->pe.kind, VM_END_INVALID);
 	assert_int_equal(b->plan->fds.count, 0);
-}
-
-static void the_lower_of_both_limits_counts(void **state)
-{
-	struct bench *b = *state;
-
-	host.vcpus_max = 1024;
-	b->plan->setup.nr_cpus = 255;
-	assert_int_equal(open_well(b), -EINVAL);
-	assert_non_null(strstr(b->pe.err.text, "1 to 254"));
 }
 
 static void as_many_cpus_as_the_limit_are_fine(void **state)
@@ -633,9 +623,8 @@ int main(void)
 		T(lines_that_are_no_groups_are_skipped),
 		T(a_group_with_many_members_hides_nobody_behind_it),
 		T(a_kvm_for_its_owner_alone_names_no_group),
-		T(cpus_are_limited_by_the_host_and_by_the_architecture),
+		T(cpus_are_limited_by_the_host),
 		T(memory_that_has_no_room_is_told_before_anything_is_opened),
-		T(the_lower_of_both_limits_counts),
 		T(as_many_cpus_as_the_limit_are_fine),
 		T(destroying_closes_and_cleans_every_instance),
 	};

@@ -83,7 +83,7 @@ static void log_to_stderr(enum log_level level, const char *line, void *opaque)
 	put_words(text, sup->finished ? LAST_LINE_MS : 0);
 }
 
-/* --- Input ------------------------------------------------------------------------------------ */
+/* --- Input --- */
 
 static void vm_request(struct supervisor *sup, enum vm_message_type type, s32 code,
 		       const char *text)
@@ -243,25 +243,22 @@ static void pipe_ready(struct evl_source *source, u32 epoll_events)
 		input_move(sup);
 }
 
-/* The first serial port that wants standard input gets the read end of a pipe. */
+/* The serial port that wants standard input gets the read end of a pipe. */
 static int input_make_pipe(struct plan *plan, int *write_fd, struct err *e)
 {
-	struct serial_cfg *cfg = NULL;
+	u32 at = 0;
+	struct serial_cfg *cfg = plan_stdin_port(plan, &at);
 	int ends[2];
 
 	*write_fd = -1;
-	for (u32 i = 0; i < plan->setup.nr_devices && !(cfg && cfg->wants_stdin); i++) {
-		const struct dev_class *cls = dev_class_find(plan->setup.devices[i].name);
-
-		cfg = cls->serial ? cls->serial(plan_cfg(plan, i)) : NULL;
-	}
-	if (!cfg || !cfg->wants_stdin)
+	if (!cfg)
 		return 0;
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
 		return err_errno(e, -errno, "make a pipe for the console's input");
 	*write_fd = ends[1];
 	cfg->in_fd_index = fdset_put(&plan->fds, &ends[0]);
 	plan->setup.nr_fds = plan->fds.count;
+	fd_close(&ends[0]);
 	return cfg->in_fd_index < 0 ? err_errno(e, cfg->in_fd_index, "console input") : 0;
 }
 
@@ -284,9 +281,7 @@ static int input_start(struct supervisor *sup, struct err *e)
 	return 0;
 }
 
-/*
- * --- What the machine says ----------------------------------------------------------------------
- */
+/* --- What the machine says --- */
 
 static void message_denied(struct supervisor *sup, const struct vm_message *message)
 {
@@ -379,10 +374,7 @@ static void signal_ready(struct evl_source *source, u32 epoll_events)
 	supervisor_stop(sup, 128 + (s32)info.ssi_signo, why);
 }
 
-/*
- * --- Life
- * ------------------------------------------------------------------------------------------
- */
+/* --- Life --- */
 
 static sigset_t ending_signals(void)
 {
@@ -506,6 +498,19 @@ static int supervisor_verdict(struct supervisor *sup)
 	return VM_END_FAILED;
 }
 
+/* Whatever was made, in reverse; a vm process that still runs ends with its channel. */
+static void supervisor_destroy(struct supervisor *sup)
+{
+	log_set_sink(NULL, NULL);
+	if (sup->input.pipe_fd >= 0)
+		fd_close(&sup->input.pipe_fd);
+	evl_destroy(&sup->evl);
+	fd_close(&sup->child.pid_fd);
+	fd_close(&sup->channel_fd);
+	fd_close(&sup->signal_fd);
+	free(sup);
+}
+
 int supervisor_run(struct plan *plan)
 {
 	struct supervisor *sup = calloc(1, sizeof(*sup));
@@ -517,7 +522,11 @@ int supervisor_run(struct plan *plan)
 		return VM_END_FAILED;
 	}
 	*sup = (struct supervisor){
-		.plan = plan, .channel_fd = -1, .signal_fd = -1, .input = { .pipe_fd = -1 }
+		.plan = plan,
+		.child.pid_fd = -1,
+		.channel_fd = -1,
+		.signal_fd = -1,
+		.input = { .pipe_fd = -1 },
 	};
 	log_set_sink(log_to_stderr, sup);
 	status = supervisor_take_signals(sup, &e);
@@ -537,14 +546,13 @@ int supervisor_run(struct plan *plan)
 		err_errno(&e, status, "event loop");
 	terminal_restore();
 	sup->finished = true;
-	if (status < 0) {
+	if (status < 0)
 		log_err("%s", e.text);
-		return VM_END_FAILED;
-	}
-	code = supervisor_verdict(sup);
-	if (code == VM_END_POWER_OFF || sup->ended)
+	code = status < 0 ? VM_END_FAILED : supervisor_verdict(sup);
+	if (status == 0 && (code == VM_END_POWER_OFF || sup->ended))
 		log_info("%s", sup->reason);
-	else
+	else if (status == 0)
 		log_err("%s", sup->reason);
+	supervisor_destroy(sup);
 	return code;
 }

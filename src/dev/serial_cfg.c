@@ -42,7 +42,7 @@ static int option_file(void *options, const struct opt *opt, const char *value, 
 {
 	struct serial_cfg *cfg = options;
 
-	cfg->type = SERIAL_FILE;
+	cfg->type = cfg->path_type = SERIAL_FILE;
 	return store_path(cfg, opt->name, value, e);
 }
 
@@ -50,7 +50,7 @@ static int option_unix(void *options, const struct opt *opt, const char *value, 
 {
 	struct serial_cfg *cfg = options;
 
-	cfg->type = SERIAL_UNIX;
+	cfg->type = cfg->path_type = SERIAL_UNIX;
 	return store_path(cfg, opt->name, value, e);
 }
 
@@ -154,6 +154,9 @@ static int serial_cfg_resolve(struct serial_cfg *cfg, struct err *e)
 	    (cfg->as_sink && cfg->type != SERIAL_SINK))
 		return err_set(e, -EINVAL, "%s and %s exclude each other",
 			       cfg->as_stdout ? "stdout" : "sink", type_words[cfg->type]);
+	if (cfg->path_type != SERIAL_SINK && cfg->path_type != cfg->type)
+		return err_set(e, -EINVAL, "%s= and type=%s exclude each other",
+			       type_words[cfg->path_type], type_words[cfg->type]);
 	if (cfg->as_stdout)
 		cfg->type = SERIAL_STDOUT;
 	if (takes_path && !cfg->path[0])

@@ -21,6 +21,7 @@ enum serial_type {
 struct serial_cfg {
 	u32 type;                /* enum serial_type */
 	u32 num;                 /* the port the user named, from 1; 0 for the next free one */
+	u32 path_type;           /* file= or unix= as a type, SERIAL_SINK when neither was given */
 	bool as_stdout, as_sink; /* the bare words, until serial_cfg_open makes a type of them */
 	bool wants_stdin;        /* the supervisor hands standard input over through in_fd_index */
 	bool console;            /* the kernel's console: the first port is it anyway */

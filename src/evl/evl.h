@@ -15,7 +15,7 @@ typedef void evl_ready_fn(struct evl_source *source, u32 epoll_events);
 /* One watched descriptor, embedded in its owner. The loop does not own or close `fd`. */
 struct evl_source {
 	int fd;
-	u32 events; /* EPOLL*; 0 keeps the source: it hears of hang-ups and errors only */
+	u32 events; /* EPOLL*; with 0 it still hears of hang-ups and errors, which epoll always tells */
 	evl_ready_fn *ready;
 };
 

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "evl/evl.h"
 #include "kvm/arch.h"
 #include "util/fd.h"
 
@@ -27,14 +27,6 @@ struct probe {
 	struct kvm_vcpu cpu;
 	struct gmem mem;
 };
-
-static u64 now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (u64)now.tv_sec * 1000000000 + (u64)now.tv_nsec;
-}
 
 static int probe_create(struct probe *probe, int kvm_fd, struct err *e)
 {
@@ -69,11 +61,11 @@ static int probe_turn(struct probe *probe, u64 loops, u64 *elapsed_ns, struct er
 
 	if (status < 0)
 		return status;
-	start = now_ns();
+	start = evl_now_ns();
 	do {
 		status = ioctl(probe->cpu.fd, KVM_RUN, 0);
 	} while (status < 0 && (errno == EINTR || errno == EAGAIN));
-	*elapsed_ns = now_ns() - start;
+	*elapsed_ns = evl_now_ns() - start;
 	if (status < 0)
 		return err_errno(e, -errno, "KVM_RUN of a small guest");
 	if (probe->cpu.run->exit_reason != KVM_EXIT_IO &&

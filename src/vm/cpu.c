@@ -18,7 +18,7 @@ static void kick_handler(int signal_number)
 	(void)signal_number;
 }
 
-static int vm_end_of_stop(enum kvm_stop_reason reason)
+static enum vm_end vm_end_of_stop(enum kvm_stop_reason reason)
 {
 	switch (reason) {
 	case KVM_STOP_POWER_OFF:
@@ -74,8 +74,8 @@ static void *cpu_thread(void *opaque)
 		if (IS_ENABLED(CONFIG_HALT_WATCH))
 			atomic_store(&self->dead, arch_vcpu_is_dead(&self->cpu));
 		if (stop.reason != KVM_STOP_KICKED)
-			vm_end(vm, (enum vm_end)vm_end_of_stop(stop.reason), "vCPU %u: %s",
-			       self->cpu.index, stop.text);
+			vm_end(vm, vm_end_of_stop(stop.reason), "vCPU %u: %s", self->cpu.index,
+			       stop.text);
 	}
 	return NULL;
 }

@@ -229,10 +229,11 @@ static int vm_receive_setup(struct vm_setup *setup, struct fdset *fds)
 /*
  * Ctrl-C and `timeout` signal the whole process group. The supervisor takes that in order; this
  * process, which outside of a process namespace of its own would die of it, ends when told.
+ * A closed pipe and a full file (SIGXFSZ) are errors of a write, not ends.
  */
 static void ignore_user_signals(void)
 {
-	static const int ignored[] = { SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	static const int ignored[] = { SIGPIPE, SIGXFSZ, SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 
 	for (u32 i = 0; i < ARRAY_SIZE(ignored); i++)
 		signal(ignored[i], SIG_IGN);
