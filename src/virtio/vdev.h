@@ -52,7 +52,8 @@ struct vdev_class {
 	/* destroy - release everything, also after a start that failed half way. May be NULL. */
 	void (*destroy)(struct vdev *v);
 	/*
-	 * kick - ring `qi` has requests, or had. Handles at most a ring's worth, then returns.
+	 * kick - ring `qi` has requests, or had. Handles at most a ring's worth, then returns:
+	 * vdev_pop sees to it, and vdev_kick that it is called again for the rest.
 	 * Return: 0, or -EPROTO for a guest's mistake that vdev_broken was told of.
 	 */
 	int (*kick)(struct vdev *v, u32 qi);
@@ -83,7 +84,8 @@ extern const struct vdev_class *const __stop_kiln_vdevs[] __attribute__((weak));
 struct vdev_host {
 	/* config_changed - configuration space changed; the driver will be told. */
 	void (*config_changed)(struct vdev_host *host, struct vdev *v);
-	/* broken - the driver made a mistake on ring `qi`; the device needs a reset. */
+	/* broken - the driver made a mistake on ring `qi`; the device needs a reset. Called from
+	 * inside of the class: rings are not to be stopped before it returned. */
 	void (*broken)(struct vdev_host *host, struct vdev *v, u32 qi);
 };
 
@@ -93,11 +95,13 @@ struct vdev {
 	char name[32]; /* "virtio-rng.0" */
 	struct vdev_host *host;
 	struct evl *evl;
-	struct gmem mem;      /* guest memory as mapped here */
+	struct gmem mem;      /* guest memory as mapped here; the host's, who changes it between rings */
 	u64 features_offered; /* with those every device has */
 	u64 features;         /* acknowledged by the driver */
 	u32 nr_queues;        /* of this instance */
 	bool is_broken;       /* since the driver's mistake, until every ring was stopped */
+	struct virtq *kicked; /* while its class's kick runs: that ring, */
+	u16 kick_base;        /* and where it stood when the kick began */
 	struct virtq queues[VDEV_QUEUES_MAX];
 	void *priv;
 	struct log_limit log;
@@ -136,7 +140,10 @@ int vdev_queue_start(struct vdev *v, u32 qi, const struct virtq_config *config, 
 /* vdev_queue_stop - let the class finish, then disable. Return: the entry to begin again at. */
 u16 vdev_queue_stop(struct vdev *v, u32 qi);
 
-/* vdev_kick - the ring's eventfd fired: let the class look, unless device or ring are broken. */
+/*
+ * vdev_kick - the ring's eventfd fired: drain it and let the class look, unless device or ring are
+ * broken.
+ */
 void vdev_kick(struct vdev *v, u32 qi);
 
 /*
@@ -149,7 +156,7 @@ int vdev_broken(struct vdev *v, u32 qi, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void vdev_log(struct vdev *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /*
- * vdev_pop - virtq_pop on ring `qi` that calls vdev_broken for a broken ring.
- * Return: 1, 0 or -EPROTO.
+ * vdev_pop - virtq_pop on ring `qi` that calls vdev_broken for a broken ring, and that finds nothing
+ * more once a kick of that ring had a whole ring of requests. Return: 1, 0 or -EPROTO.
  */
 int vdev_pop(struct vdev *v, u32 qi, struct virtq_chain *chain, struct iovec *iov, u32 max);

@@ -35,27 +35,30 @@ struct virtq {
 	bool enabled;
 	bool indirect, event_idx; /* negotiated */
 	bool broken;              /* -EPROTO was returned: nothing is popped until enabled anew */
+	bool no_kicks;            /* what virtq_want_kicks was asked for last */
 	u16 size;
 	u16 next_avail;  /* of the avail ring: the next entry to look at, free-running */
 	u16 next_used;   /* of the used ring: the next entry to write, free-running */
 	u16 called_used; /* next_used when the driver was last called */
 	bool called_any; /* whether called_used means anything yet */
-	const struct gmem *mem; /* borrowed */
+	u16 last_head;   /* popped last, for virtq_unpop */
+	u64 heads_out[VIRTQ_SIZE_MAX / 64]; /* a bit for each head popped and not pushed */
+	const struct gmem *mem;             /* borrowed */
 	struct virtq_desc *desc; /* host addresses inside `mem`, checked as a whole */
 	struct virtq_avail *avail;
 	struct virtq_used *used;
-	int kick_fd, call_fd; /* eventfds or -1 */
+	int kick_fd, call_fd; /* eventfds that do not block, or -1 */
 	const char *fault;    /* what was wrong, in words, after -EPROTO; static text */
 };
 
 /* One request of the driver: first what the device reads, then what it writes. */
 struct virtq_chain {
-	u16 head;         /* hand back to virtq_push */
-	struct gcur out;  /* device-readable bytes */
-	struct gcur in;   /* device-writable bytes */
+	u16 head;        /* hand back to virtq_push */
+	struct gcur out; /* device-readable bytes */
+	struct gcur in;  /* device-writable bytes */
 };
 
-/* virtq_init - a disabled ring without descriptors (-1). Context of all verbs: the owner. */
+/* virtq_init - a disabled ring, eventfds -1. Context of all verbs: the owner. */
 void virtq_init(struct virtq *q);
 
 /*
@@ -73,10 +76,11 @@ u16 virtq_disable(struct virtq *q);
 /*
  * virtq_pop - the next request, its buffers laid down in `iov`, which the caller keeps for as long
  * as it uses the chain. Buffers of no bytes are passed over.
- * Return: 1; 0 when there is none; -EPROTO, for good, when the ring is broken: an index that
- * jumped, a head, next or table out of range, a loop, a chain longer than the ring or `max`, a
- * readable buffer after a writable one, a nested or unnegotiated indirect table, an address outside
- * of guest memory. Then q->fault says which.
+ * Return: 1; 0 when there is none, and then the driver kicks at its next request unless
+ * virtq_want_kicks said otherwise; -EPROTO, for good, when the ring is broken: an index that
+ * jumped, a head, next or table out of range, a head that was popped and not pushed, a loop, a
+ * chain longer than the ring or `max`, a readable buffer after a writable one, a nested or
+ * unnegotiated indirect table, an address outside of guest memory. Then q->fault says which.
  */
 int virtq_pop(struct virtq *q, struct virtq_chain *chain, struct iovec *iov, u32 max);
 
@@ -85,7 +89,8 @@ void virtq_unpop(struct virtq *q);
 
 /*
  * virtq_push - give `head` back to the driver with `written` bytes put into its writable buffers.
- * The driver is not called: see virtq_call. Context: the owner, once for each popped head.
+ * The driver is not called: see virtq_call. Once for each popped head; after virtq_disable nothing
+ * happens.
  */
 void virtq_push(struct virtq *q, u16 head, u32 written);
 
