@@ -133,9 +133,20 @@ static bool kick_is_over(const struct vdev *v, const struct virtq *q)
 	return (u16)(q->next_avail - v->kick_base) >= q->size;
 }
 
-void vdev_kick(struct vdev *v, u32 qi)
+/*
+ * A handler that had its whole turn did not see the ring empty, so nothing asked the driver to kick
+ * again: ask, and if requests wait already, come back by ourselves once others had their turn.
+ */
+static void kick_again(struct virtq *q)
 {
 	const u64 one = 1;
+
+	if (virtq_want_kicks(q, !q->no_kicks) && q->kick_fd >= 0)
+		fd_write(q->kick_fd, &one, sizeof(one));
+}
+
+void vdev_kick(struct vdev *v, u32 qi)
+{
 	struct virtq *q = vdev_queue(v, qi);
 	int status;
 
@@ -150,9 +161,8 @@ void vdev_kick(struct vdev *v, u32 qi)
 	v->kicked = NULL;
 	if (status < 0)
 		vdev_broken(v, qi, "ring %u: a request that makes no sense", qi);
-	/* The driver kicks again only after it saw an empty ring: after its turn comes ours. */
-	else if (kick_is_over(v, q) && virtq_has_avail(q) && q->kick_fd >= 0)
-		fd_write(q->kick_fd, &one, sizeof(one));
+	else if (kick_is_over(v, q))
+		kick_again(q);
 }
 
 int vdev_pop(struct vdev *v, u32 qi, struct virtq_chain *chain, struct iovec *iov, u32 max)
