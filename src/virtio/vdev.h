@@ -25,15 +25,15 @@ struct vdev;
  * does not know whether it runs in a process of its own or on a thread.
  */
 struct vdev_class {
-	const char *name;    /* "virtio-rng" */
-	const char *summary; /* one line for `kiln devices` and the manual */
-	u16 virtio_id;       /* virtio 1.2, section 5 */
-	u16 queue_size_max;  /* a power of two, at most VIRTQ_SIZE_MAX */
-	u32 nr_queues;       /* the most an instance may have */
-	u64 features;        /* offered beside those that every device has (vdev.c) */
-	u32 config_bytes;    /* of configuration space, at most VDEV_CONFIG_BYTES_MAX */
-	u32 priv_bytes;      /* zeroed private state, found at v->priv */
-	u32 cfg_bytes;       /* options struct: plain old data without pointers */
+	const char *name;       /* "virtio-rng" */
+	const char *summary;    /* one line for `kiln devices` and the manual */
+	u16 virtio_id;          /* virtio 1.2, section 5 */
+	u16 queue_size_max;     /* a power of two, at most VIRTQ_SIZE_MAX */
+	u32 nr_queues;          /* the most an instance may have */
+	u64 features;           /* offered beside those that every device has (vdev.c) */
+	u32 config_bytes;       /* of configuration space, at most VDEV_CONFIG_BYTES_MAX */
+	u32 priv_bytes;         /* zeroed private state, found at v->priv */
+	u32 cfg_bytes;          /* options struct: plain old data without pointers */
 	const struct opt *opts; /* of the cfg struct; NULL when there are none */
 	const char *policy;     /* the baked seccomp policy of its process */
 
@@ -95,7 +95,7 @@ struct vdev {
 	char name[32]; /* "virtio-rng.0" */
 	struct vdev_host *host;
 	struct evl *evl;
-	struct gmem mem;      /* guest memory as mapped here; the host's, who changes it between rings */
+	struct gmem mem; /* guest memory as mapped here; the host's, who changes it between rings */
 	u64 features_offered; /* with those every device has */
 	u64 features;         /* acknowledged by the driver */
 	u32 nr_queues;        /* of this instance */
@@ -115,8 +115,7 @@ const struct vdev_class *vdev_class_find(const char *name);
  * with words prefixed by its name. Context: worker.
  */
 struct vdev *vdev_create(const struct vdev_class *cls, u32 index, struct evl *evl,
-			 struct vdev_host *host, const void *cfg, struct fdset *fds,
-			 struct err *e);
+			 struct vdev_host *host, const void *cfg, struct fdset *fds, struct err *e);
 
 /* vdev_destroy - stop what still runs and release; NULL is accepted. */
 void vdev_destroy(struct vdev *v);

@@ -44,7 +44,7 @@ struct virtq {
 	u16 last_head;   /* popped last, for virtq_unpop */
 	u64 heads_out[VIRTQ_SIZE_MAX / 64]; /* a bit for each head popped and not pushed */
 	const struct gmem *mem;             /* borrowed */
-	struct virtq_desc *desc; /* host addresses inside `mem`, checked as a whole */
+	struct virtq_desc *desc;            /* host addresses inside `mem`, checked as a whole */
 	struct virtq_avail *avail;
 	struct virtq_used *used;
 	int kick_fd, call_fd; /* eventfds that do not block, or -1 */

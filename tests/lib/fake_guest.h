@@ -18,8 +18,8 @@
 
 enum {
 	FG_DEADLINE_MS = 10000,
-	FG_CHAIN_MAX = 1024,  /* buffers of one request */
-	FG_UNTOUCHED = 0xee,  /* what a writable buffer holds before the device wrote */
+	FG_CHAIN_MAX = 1024,   /* buffers of one request */
+	FG_UNTOUCHED = 0xee,   /* what a writable buffer holds before the device wrote */
 	FG_RING_BYTES = 32768, /* of guest memory for each ring, at its start */
 };
 
@@ -48,15 +48,18 @@ struct fg_used {
 	const u8 *in;
 };
 
+/* A writable buffer of a request. */
+struct fg_piece {
+	gpa_t gpa;
+	u32 len;
+};
+
 /* A request that the device has, found by its head. */
 struct fg_request {
 	bool busy; /* this descriptor is part of one */
 	u16 next;  /* and the one behind it is this, or it itself at the end */
 	u32 nr_in, in_bytes;
-	struct fg_piece {
-		gpa_t gpa;
-		u32 len;
-	} *in; /* owned */
+	struct fg_piece *in; /* nr_in of them, owned */
 };
 
 /* The driver's side of a ring. */
@@ -69,9 +72,9 @@ struct fg_queue {
 	struct virtq_avail *avail;
 	struct virtq_used *used;
 	u16 next_avail, next_used, kicked_avail;
-	bool awake;         /* was interrupted and has not seen an empty ring since */
-	bool polls;         /* wants no interrupts */
-	u32 calls, nr_busy; /* interrupts so far; descriptors in use */
+	bool awake;                  /* was interrupted and has not seen an empty ring since */
+	bool polls;                  /* wants no interrupts */
+	u32 calls, nr_busy;          /* interrupts so far; descriptors in use */
 	struct fg_request *requests; /* size of them */
 };
 
@@ -80,12 +83,12 @@ struct fake_guest {
 	struct evl evl;
 	struct vdev_host host;
 	struct vdev *v;
-	u64 features;  /* fg_start acknowledges these: at first all that were offered */
-	u32 ring_size; /* fg_start makes rings so large: at first the largest possible */
-	u32 nr_broken, broken_qi;    /* what the device told its host, */
-	u32 nr_config_changes;       /* how often */
-	char log[512];               /* its last line, */
-	u32 nr_lines;                /* and how many there were */
+	u64 features;             /* fg_start acknowledges these: at first all that were offered */
+	u32 ring_size;            /* fg_start makes rings so large: at first the largest possible */
+	u32 nr_broken, broken_qi; /* what the device told its host, */
+	u32 nr_config_changes;    /* how often */
+	char log[512];            /* its last line, */
+	u32 nr_lines;             /* and how many there were */
 	gpa_t next_buffer, next_pin; /* free memory is between the two */
 	u8 *gathered;                /* owned */
 	struct fg_queue queues[VDEV_QUEUES_MAX];
@@ -110,7 +113,7 @@ void fg_stop(struct fake_guest *g);
  * fg_chain_table - the same by way of an indirect table. Both abort when the ring is full. */
 #define fg_chain(g, qi, ...) fg_submit(g, qi, false, FG_LIST(__VA_ARGS__))
 #define fg_chain_table(g, qi, ...) fg_submit(g, qi, true, FG_LIST(__VA_ARGS__))
-#define FG_LIST(...)                           \
+#define FG_LIST(...)                               \
 	(const struct fg_buffer[]){ __VA_ARGS__ }, \
 		sizeof((const struct fg_buffer[]){ __VA_ARGS__ }) / sizeof(struct fg_buffer)
 u16 fg_submit(struct fake_guest *g, u32 qi, bool table, const struct fg_buffer *buffers, size_t nr);
