@@ -25,5 +25,5 @@ static inline u32 shared_index(u32 index, u32 count)
 	u64 below = index;
 
 	__asm__("" : "+r"(below)); /* the compiler must not know what the check said */
-	return index & (u32)((s64)(below - count) >> 63);
+	return index & (u32)(0 - ((below - count) >> 63));
 }

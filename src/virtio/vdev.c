@@ -2,6 +2,7 @@
 // Virtio devices on their side of the seam: the registry, the life of an instance and of its rings.
 #include "virtio/vdev.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@ struct vdev *vdev_create(const struct vdev_class *cls, u32 index, struct evl *ev
 	struct vdev_storage *storage = calloc(1, sizeof(*storage) + cls->priv_bytes);
 	struct vdev *v;
 
+	assert(cls->nr_queues <= VDEV_QUEUES_MAX && cls->config_bytes <= VDEV_CONFIG_BYTES_MAX);
 	if (!storage) {
 		err_set(e, -ENOMEM, "%s.%u: out of memory", cls->name, index);
 		return NULL;
@@ -54,6 +56,7 @@ struct vdev *vdev_create(const struct vdev_class *cls, u32 index, struct evl *ev
 		vdev_destroy(v);
 		return NULL;
 	}
+	assert(v->nr_queues <= cls->nr_queues);
 	return v;
 }
 
