@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/checked.h"
@@ -101,6 +102,69 @@ int gmem_create(struct gmem *mem, enum gmem_backing backing, const struct gmem_r
 		}
 		offset += ranges[i].size_bytes;
 	}
+	return 0;
+}
+
+/* Whether a new region at [gpa, gpa + size_bytes) has a place beside the others. */
+static int gmem_check_place(const struct gmem *mem, gpa_t gpa, u64 size_bytes, struct err *e)
+{
+	gpa_t end;
+
+	if (mem->nr_regions == GMEM_REGIONS_MAX)
+		return err_set(e, -ENOSPC, "more than %d memory regions", GMEM_REGIONS_MAX);
+	if (size_bytes == 0 || !checked_add(gpa, size_bytes, &end))
+		return err_set(e, -EINVAL, "memory region 0x%llx + 0x%llx is empty or wraps",
+			       (unsigned long long)gpa, (unsigned long long)size_bytes);
+	for (u32 i = 0; i < mem->nr_regions; i++)
+		if (ranges_overlap(gpa, size_bytes, mem->regions[i].base_gpa,
+				   mem->regions[i].size_bytes))
+			return err_set(e, -EEXIST, "memory region 0x%llx + 0x%llx is taken",
+				       (unsigned long long)gpa, (unsigned long long)size_bytes);
+	return 0;
+}
+
+/* Whether the file has these bytes; a mapping that reached past its end would kill who touches it. */
+static int gmem_check_file(int fd, u64 size_bytes, u64 fd_offset, struct err *e)
+{
+	struct stat file;
+
+	if (fstat(fd, &file) < 0)
+		return err_errno(e, -errno, "look at the file of a memory region");
+	if (!S_ISREG(file.st_mode))
+		return err_set(e, -EINVAL, "the file of a memory region is none of memory");
+	if (!range_fits(fd_offset, size_bytes, (u64)file.st_size))
+		return err_set(e, -EINVAL,
+			       "memory region 0x%llx + 0x%llx of a file of 0x%llx bytes",
+			       (unsigned long long)fd_offset, (unsigned long long)size_bytes,
+			       (unsigned long long)file.st_size);
+	return 0;
+}
+
+int gmem_attach(struct gmem *mem, int fd, gpa_t gpa, u64 size_bytes, u64 fd_offset, struct err *e)
+{
+	u64 page_mask = (u64)sysconf(_SC_PAGESIZE) - 1;
+	int status = gmem_check_place(mem, gpa, size_bytes, e);
+	void *host;
+
+	if (status == 0 && ((gpa | size_bytes | fd_offset) & page_mask))
+		status = err_set(e, -EINVAL, "memory region 0x%llx + 0x%llx is not page-aligned",
+				 (unsigned long long)gpa, (unsigned long long)size_bytes);
+	if (status == 0)
+		status = gmem_check_file(fd, size_bytes, fd_offset, e);
+	if (status < 0)
+		return status;
+	host = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
+		    (off_t)fd_offset);
+	if (host == MAP_FAILED)
+		return err_errno(e, -errno, "map %llu MiB of guest memory",
+				 (unsigned long long)(size_bytes >> 20));
+	madvise(host, size_bytes, MADV_DONTDUMP);
+	mem->regions[mem->nr_regions++] = (struct gmem_region){
+		.base_gpa = gpa,
+		.size_bytes = size_bytes,
+		.fd_offset = fd_offset,
+		.host = host,
+	};
 	return 0;
 }
 

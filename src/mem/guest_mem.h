@@ -46,6 +46,16 @@ int gmem_create(struct gmem *mem, enum gmem_backing backing, const struct gmem_r
 		u32 nr, struct err *e);
 void gmem_destroy(struct gmem *mem);
 
+/*
+ * gmem_attach - add a region of memory that another process made: `size_bytes` of the regular file
+ * `fd` (borrowed) from `fd_offset` on, mapped shared. `mem` is memory without a memfd, empty
+ * (memfd -1) or attached to before. The numbers may come from a stranger. Should the file's owner
+ * shrink it later, touching what is gone kills us: nothing but a seal could prevent that.
+ * Return: 0 or -errno with words: -EINVAL for a range that is empty, wraps, is not page-aligned or
+ * lies outside of the file, -EEXIST over another region, -ENOSPC after GMEM_REGIONS_MAX.
+ */
+int gmem_attach(struct gmem *mem, int fd, gpa_t gpa, u64 size_bytes, u64 fd_offset, struct err *e);
+
 /* gmem_size - bytes of RAM in all regions. */
 u64 gmem_size(const struct gmem *mem);
 

@@ -250,6 +250,107 @@ static void guest_and_host_addresses_agree_within_a_huge_page(void **state)
 				 mem->regions[i].base_gpa % MIB(2));
 }
 
+/* --- Memory of another process ------------------------------------------------------------------ */
+
+/* A memory file of `pages` pages. */
+static int make_file(u64 pages)
+{
+	int fd = memfd_create("file", MFD_CLOEXEC);
+
+	assert_int_equal(ftruncate(fd, (off_t)(pages * PAGE)), 0);
+	return fd;
+}
+
+static void attached_memory_is_shared_with_its_file(void **state)
+{
+	cleanup_fd int fd = make_file(8);
+	struct gmem mem = { .memfd = -1 };
+	struct err e = { 0 };
+	char text[4] = { 0 };
+
+	(void)state;
+	assert_int_equal(gmem_attach(&mem, fd, MIB(1), 2 * PAGE, 4 * PAGE, &e), 0);
+	assert_int_equal(gmem_attach(&mem, fd, MIB(1) + 2 * PAGE, PAGE, 0, &e), 0);
+	assert_int_equal(pwrite(fd, "ask", 3, 5 * PAGE + 1), 3);
+	assert_int_equal(gmem_read(&mem, MIB(1) + PAGE + 1, text, 3), 0);
+	assert_string_equal(text, "ask");
+	assert_int_equal(gmem_write(&mem, MIB(1) + 2 * PAGE, "say", 3), 0);
+	assert_int_equal(fd_pread_all(fd, text, 3, 0), 0);
+	assert_string_equal(text, "say");
+	assert_int_equal(gmem_size(&mem), 3 * PAGE);
+	gmem_destroy(&mem);
+	assert_int_equal(mem.nr_regions, 0);
+	assert_true(fcntl(fd, F_GETFD) >= 0); /* was borrowed */
+}
+
+static void regions_that_cannot_be_attached_are_refused_with_words(void **state)
+{
+	static const struct {
+		u64 gpa, size_bytes, fd_offset;
+		int status;
+	} bad[] = {
+		{ 0, 0, 0, -EINVAL },
+		{ 0 - (u64)PAGE, PAGE, 0, -EINVAL }, /* ends at 2^64 */
+		{ 0 - (u64)PAGE, 2 * PAGE, 0, -EINVAL },
+		{ PAGE, UINT64_MAX - PAGE + 1, 0, -EINVAL },
+		{ MIB(1), PAGE, 0, -EEXIST },
+		{ MIB(1) - PAGE, 2 * PAGE, 0, -EEXIST },
+		{ MIB(1) - PAGE, 8 * PAGE, 0, -EEXIST },
+		{ MIB(1) + PAGE, PAGE, 0, -EEXIST },
+		{ 1, PAGE, 0, -EINVAL },
+		{ 0, PAGE - 1, 0, -EINVAL },
+		{ 0, PAGE, 1, -EINVAL },
+		{ 0, PAGE, 8 * PAGE, -EINVAL },
+		{ 0, 9 * PAGE, 0, -EINVAL },
+		{ 0, 2 * PAGE, 7 * PAGE, -EINVAL },
+		{ 0, 2 * PAGE, 0 - (u64)PAGE, -EINVAL },
+		{ GIB(8), 1ull << 62, 0, -EINVAL },
+	};
+	cleanup_fd int fd = make_file(8);
+	struct gmem mem = { .memfd = -1 };
+
+	(void)state;
+	assert_int_equal(gmem_attach(&mem, fd, MIB(1), 2 * PAGE, 0, &(struct err){ 0 }), 0);
+	for (u32 i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct err e = { 0 };
+
+		assert_int_equal(
+			gmem_attach(&mem, fd, bad[i].gpa, bad[i].size_bytes, bad[i].fd_offset, &e),
+			bad[i].status);
+		assert_true(e.text[0]);
+		assert_int_equal(mem.nr_regions, 1);
+	}
+	gmem_destroy(&mem);
+}
+
+static void only_files_of_memory_are_attached(void **state)
+{
+	cleanup_fd int zero_fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
+	cleanup_fd int read_only_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	struct gmem mem = { .memfd = -1 };
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(gmem_attach(&mem, zero_fd, 0, PAGE, 0, &e), -EINVAL);
+	assert_int_equal(gmem_attach(&mem, read_only_fd, 0, PAGE, 0, &e), -EACCES);
+	assert_int_equal(gmem_attach(&mem, -1, 0, PAGE, 0, &e), -EBADF);
+	assert_int_equal(mem.nr_regions, 0);
+}
+
+static void no_more_regions_are_attached_than_there_are_places(void **state)
+{
+	cleanup_fd int fd = make_file(1);
+	struct gmem mem = { .memfd = -1 };
+	struct err e = { 0 };
+
+	(void)state;
+	for (u32 i = 0; i < GMEM_REGIONS_MAX; i++)
+		assert_int_equal(gmem_attach(&mem, fd, (u64)i * PAGE, PAGE, 0, &e), 0);
+	assert_int_equal(gmem_attach(&mem, fd, MIB(1), PAGE, 0, &e), -ENOSPC);
+	assert_string_equal(e.text, "more than 8 memory regions");
+	gmem_destroy(&mem);
+}
+
 /* --- Life ------------------------------------------------------------------------------------- */
 
 static void impossible_memory_is_refused_with_words_and_nothing_is_left(void **state)
@@ -312,6 +413,10 @@ int main(void)
 		P(private_memory_has_no_file),
 		P(guest_and_host_addresses_agree_within_a_huge_page),
 		S(guest_and_host_addresses_agree_within_a_huge_page),
+		cmocka_unit_test(attached_memory_is_shared_with_its_file),
+		cmocka_unit_test(regions_that_cannot_be_attached_are_refused_with_words),
+		cmocka_unit_test(only_files_of_memory_are_attached),
+		cmocka_unit_test(no_more_regions_are_attached_than_there_are_places),
 		cmocka_unit_test(impossible_memory_is_refused_with_words_and_nothing_is_left),
 		cmocka_unit_test(as_many_regions_as_there_are_places_work),
 	};
