@@ -36,10 +36,16 @@ struct vhost_backend_ops {
 	void (*ring_call)(struct vhost_backend *b, u32 qi, int call_fd);
 	/* ring_stop - when it returns no request is in flight. Return: where to begin again. */
 	u16 (*ring_stop)(struct vhost_backend *b, u32 qi);
-	/* config_read, config_write - [offset, offset + len); the ops check the device's limit. */
+	/*
+	 * config_read, config_write - [offset, offset + len); the ops check the device's limit. QEMU
+	 * reads all that its type of device can have: dst is zeroed, so fill what there is.
+	 */
 	int (*config_read)(struct vhost_backend *b, u32 offset, u8 *dst, u32 len);
 	int (*config_write)(struct vhost_backend *b, u32 offset, const u8 *src, u32 len);
-	/* gone - the front-end closed or broke the protocol (`why`, static text; NULL: closed). */
+	/*
+	 * gone - the front-end closed or broke the protocol (`why`, static text; NULL: closed). All
+	 * rings are stopped, the socket is closed; may call vhost_backend_destroy.
+	 */
 	void (*gone)(struct vhost_backend *b, const char *why);
 };
 
@@ -56,15 +62,16 @@ struct vhost_backend {
 	int channel_fd;           /* to the front-end, for the back-end's own requests; -1: none */
 	struct gmem mem;          /* the front-end's memory table, mapped */
 	u64 user_addr[GMEM_REGIONS_MAX]; /* where the front-end has each region */
-	u64 features, protocol_features; /* agreed on */
+	u64 features;                    /* agreed on, VHOST_USER_F_PROTOCOL_FEATURES among them */
+	u64 protocol_features;           /* agreed on */
 	bool features_set;
 	u32 nr_queues;
 	struct vhost_backend_vring *vrings; /* nr_queues of them, owned */
 };
 
 /*
- * vhost_backend_start - serve the front-end at *fd (taken) from `evl`. Return: 0 or -errno with
- * words. Allocates here and never again.
+ * vhost_backend_start - serve the front-end at *fd (taken, also when this fails) from `evl`. Return:
+ * 0 or -errno with words. Allocates here and never again. ops->nr_queues is asked once, here.
  */
 int vhost_backend_start(struct vhost_backend *b, const struct vhost_backend_ops *ops,
 			struct evl *evl, int *fd, struct err *e);
@@ -74,6 +81,7 @@ void vhost_backend_destroy(struct vhost_backend *b);
 
 /*
  * vhost_backend_config_changed - tell the front-end to read configuration space again, if it gave
- * us a channel. Does not wait. Return: 0, -ENOTCONN without a channel, or -errno.
+ * us a channel. Does not wait. Return: 0, -ENOTCONN without a channel, -EAGAIN when the front-end
+ * does not read it, or -errno.
  */
 int vhost_backend_config_changed(struct vhost_backend *b);
