@@ -6,11 +6,9 @@
 #include "mem/guest_mem.h"
 #include "util/err.h"
 #include "util/types.h"
+#include "vhost/vhost_user.h"
 
-enum {
-	VHOST_CONFIG_BYTES_MAX = 256,   /* of configuration space in one message */
-	VHOST_REPLY_MS = 10000,         /* how long a back-end may take for one answer */
-};
+enum { VHOST_REPLY_MS = 10000 }; /* how long a back-end may take for one answer */
 
 /* A ring as the driver configured it, checked by nobody yet but the transport. */
 struct vhost_ring {
@@ -27,17 +25,20 @@ struct vhost_ring {
  * Owner: whoever holds the device's lock; no two verbs at once.
  */
 struct vhost_frontend {
-	int fd;           /* connected stream socket, owned; -1: none */
-	int channel_fd;   /* the back-end's requests (configuration changed), owned; -1: none */
+	int fd;         /* connected stream socket, owned; -1: none */
+	int channel_fd; /* the back-end's requests (configuration changed), owned; -1: none */
+	u32 reply_ms;   /* set before start: in place of VHOST_REPLY_MS; 0: that */
 	bool dead;
-	u64 features;          /* what the back-end offers, VHOST_USER_F_PROTOCOL_FEATURES left out */
+	bool has_protocol_features; /* the back-end offers VHOST_USER_F_PROTOCOL_FEATURES */
+	u64 features; /* what the back-end offers, VHOST_USER_F_PROTOCOL_FEATURES left out */
 	u64 protocol_features; /* agreed on */
 	u32 nr_queues_max;     /* what GET_QUEUE_NUM said; 0 without MQ */
 };
 
 /*
  * vhost_frontend_start - greet: owner, features, protocol features, number of queues and the
- * channel for the back-end's own requests. Takes *fd.
+ * channel for the back-end's own requests (a socketpair is made here, if the back-end has
+ * configuration space to speak of). Takes *fd, also when it fails. All of `f` but reply_ms is set.
  */
 int vhost_frontend_start(struct vhost_frontend *f, int *fd, struct err *e);
 
