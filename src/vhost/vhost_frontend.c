@@ -32,19 +32,20 @@ static bool frontend_has(const struct vhost_frontend *f, u64 protocol_feature)
 static int frontend_fail(struct vhost_frontend *f, int status, struct err *e)
 {
 	f->dead = true;
-	switch (status) {
-	case -EPIPE:
-	case -ECONNRESET:
-		return err_set(e, -EPIPE, "the vhost-user back-end is gone");
-	case -EAGAIN:
-	case -ETIMEDOUT:
-		return err_set(e, -ETIMEDOUT, "the vhost-user back-end gave no answer in %u ms",
-			       frontend_timeout_ms(f));
-	case -EPROTO:
-		return err_set(e, -EPROTO, "the vhost-user back-end's answer makes no sense");
-	default:
-		return err_errno(e, status, "talk to the vhost-user back-end");
-	}
+	if (status == -ECONNRESET)
+		status = -EPIPE;
+	if (status == -EAGAIN)
+		status = -ETIMEDOUT;
+	if (status == -EPIPE)
+		err_set(e, status, "the vhost-user back-end is gone");
+	else if (status == -ETIMEDOUT)
+		err_set(e, status, "the vhost-user back-end gave no answer in %u ms",
+			frontend_timeout_ms(f));
+	else if (status == -EPROTO)
+		err_set(e, status, "the vhost-user back-end's answer makes no sense");
+	else
+		err_errno(e, status, "talk to the vhost-user back-end");
+	return status;
 }
 
 static int frontend_send(struct vhost_frontend *f, const struct vhost_message *m, struct err *e)
@@ -87,6 +88,7 @@ static int frontend_get_number(struct vhost_frontend *f, u32 request, u64 *numbe
 	struct vhost_message m;
 	int status;
 
+	*number = 0;
 	vhost_message_init(&m, request, 0, 0);
 	status = frontend_ask(f, &m, e);
 	if (status < 0)
@@ -392,18 +394,21 @@ int vhost_frontend_set_call(struct vhost_frontend *f, u32 qi, int call_fd, struc
 
 /* --- Configuration space ---------------------------------------------------------------------- */
 
-static int config_message_init(const struct vhost_frontend *f, struct vhost_message *m, u32 request,
-			       u32 offset, u32 len, struct err *e)
+static int config_check(const struct vhost_frontend *f, u32 len, struct err *e)
 {
 	if (!frontend_has(f, VHOST_USER_PROTOCOL_F_CONFIG))
 		return err_set(e, -EREMOTEIO, "the vhost-user back-end has no configuration space");
 	if (len == 0 || len > VHOST_CONFIG_BYTES_MAX)
 		return err_set(e, -EINVAL, "%u bytes of configuration space: 1 to %d are possible",
 			       len, VHOST_CONFIG_BYTES_MAX);
+	return 0;
+}
+
+static void config_message_init(struct vhost_message *m, u32 request, u32 offset, u32 len)
+{
 	vhost_message_init(m, request, 0, VHOST_CONFIG_BYTES + len);
 	m->payload.config.offset = le32_make(offset);
 	m->payload.config.size = le32_make(len);
-	return 0;
 }
 
 /* A refusal has no payload, or, from some, no bytes. */
@@ -418,10 +423,12 @@ int vhost_frontend_get_config(struct vhost_frontend *f, u32 offset, void *dst, u
 			      struct err *e)
 {
 	struct vhost_message m;
-	int status = config_message_init(f, &m, VHOST_USER_GET_CONFIG, offset, len, e);
+	int status = config_check(f, len, e);
 
-	if (status == 0)
-		status = frontend_ask(f, &m, e);
+	if (status < 0)
+		return status;
+	config_message_init(&m, VHOST_USER_GET_CONFIG, offset, len);
+	status = frontend_ask(f, &m, e);
 	if (status < 0)
 		return status;
 	if (config_is_refused(&m))
@@ -439,10 +446,11 @@ int vhost_frontend_set_config(struct vhost_frontend *f, u32 offset, const void *
 			      struct err *e)
 {
 	struct vhost_message m;
-	int status = config_message_init(f, &m, VHOST_USER_SET_CONFIG, offset, len, e);
+	int status = config_check(f, len, e);
 
 	if (status < 0)
 		return status;
+	config_message_init(&m, VHOST_USER_SET_CONFIG, offset, len);
 	memcpy(m.payload.config.bytes, src, len);
 	status = frontend_tell(f, &m, e);
 	return status < 0 ? status : frontend_settle(f, e);

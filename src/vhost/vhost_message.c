@@ -102,27 +102,29 @@ int vhost_message_send(int fd, const struct vhost_message *m, u32 timeout_ms)
 
 /* --- Receiving -------------------------------------------------------------------------------- */
 
-/* Move what came along into the message. Return: 0, or -EPROTO when it was more than it may be. */
+/*
+ * Move what came along into the message. One call brings one header at most: the socket has no
+ * option that would put others beside it. Return: 0, or -EPROTO when it was more than it may be.
+ */
 static int control_take_fds(struct vhost_message *m, struct msghdr *msg)
 {
+	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
 	int status = msg->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
+	u32 nr;
 
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-		u32 nr = (u32)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+		return status;
+	nr = (u32)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+	for (u32 i = 0; i < nr; i++) {
+		int fd;
 
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+		memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+		if (m->nr_fds < VHOST_FDS_MAX) {
+			m->fds[m->nr_fds++] = fd;
 			continue;
-		for (u32 i = 0; i < nr; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
-			if (m->nr_fds < VHOST_FDS_MAX) {
-				m->fds[m->nr_fds++] = fd;
-				continue;
-			}
-			fd_close(&fd);
-			status = -EPROTO;
 		}
+		fd_close(&fd);
+		status = -EPROTO;
 	}
 	return status;
 }
