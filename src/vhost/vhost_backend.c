@@ -165,12 +165,10 @@ static int set_features(struct vhost_backend *b, struct vhost_message *m)
 	u64 features = le64_get(m->payload.number);
 	int status;
 
-	if (b->features_set && features == b->features)
-		return 0;
 	if (features & ~features_offered(b))
 		return -EINVAL;
 	if (any_vring_runs(b))
-		return -EBUSY;
+		return features == b->features ? 0 : -EBUSY;
 	status = b->ops->set_features(b, features & ~VHOST_USER_F_PROTOCOL_FEATURES);
 	if (status < 0)
 		return status;
