@@ -8,9 +8,9 @@
 
 /* A guest's write that only signals `fd`: any value, or one value of `len` bytes. */
 struct doorbell {
-	u64 addr;       /* guest physical address */
-	u32 len;        /* of the write: 2 or 4; 0 for any length (then match is false) */
-	bool match;     /* only writes of `value` */
+	u64 addr;   /* guest physical address */
+	u32 len;    /* of the write: 2 or 4; 0 for any length (then match is false) */
+	bool match; /* only writes of `value` */
 	u32 value;
 };
 

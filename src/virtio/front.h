@@ -33,7 +33,7 @@ struct vfront;
 
 /* A ring as the driver set it up. Written only while the device is not running (frozen after). */
 struct vfront_queue {
-	u16 size;    /* what the driver chose; starts as the most */
+	u16 size; /* what the driver chose; starts as the most */
 	bool enabled;
 	u64 desc_gpa, avail_gpa, used_gpa;
 	int kick_fd; /* eventfd, owned: rung by the transport's doorbell */
@@ -90,7 +90,7 @@ struct vfront_device {
 	const char *name; /* borrowed */
 	u16 virtio_id, queue_size_max;
 	u32 nr_queues, config_bytes;
-	u64 features; /* VERSION_1 is always offered */
+	u64 features;     /* VERSION_1 is always offered */
 	const u8 *config; /* config_bytes of them, copied */
 };
 

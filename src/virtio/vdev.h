@@ -20,6 +20,21 @@ enum {
 struct vdev;
 
 /*
+ * An option of `kiln run` that makes an instance: `--disk FILE` is --device virtio-blk,path=FILE,ro.
+ * Tables end with an entry whose name is NULL.
+ */
+struct vdev_shorthand {
+	const char *name;  /* the word after "--" */
+	char letter;       /* after a single "-"; 0 for none */
+	const char *arg;   /* what the value is, as help shows it */
+	const char *key;   /* of the class's options: takes the value as it is, commas too */
+	const char *pairs; /* further options, "ro"; NULL for none */
+	/* params - words for the kernel's command line; "%c" is the instance's letter, from 'a'. */
+	const char *params;
+	const char *help; /* one line, HELP("...") */
+};
+
+/*
  * A kind of virtio device. One const object per driver, registered with VDEV_CLASS. A driver has no
  * file-scope variables, opens nothing after `start` began, takes time and events from v->evl, and
  * does not know whether it runs in a process of its own or on a thread.
@@ -35,7 +50,8 @@ struct vdev_class {
 	u32 priv_bytes;         /* zeroed private state, found at v->priv */
 	u32 cfg_bytes;          /* options struct: plain old data without pointers */
 	const struct opt *opts; /* of the cfg struct; NULL when there are none */
-	const char *policy;     /* the baked seccomp policy of its process */
+	const struct vdev_shorthand *shorthands; /* NULL when there are none */
+	const char *policy;                      /* the baked seccomp policy of its process */
 
 	/*
 	 * open - open what the configuration names, put descriptors into `fds` and their indices
