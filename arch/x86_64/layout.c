@@ -59,6 +59,13 @@ u64 arch_ecam_gpa(void)
 	return LAYOUT_ECAM_GPA;
 }
 
+/* As pci.asl tells the guest. */
+void arch_pci_window(u64 *gpa, u64 *size_bytes)
+{
+	*gpa = LAYOUT_HOLE_GPA;
+	*size_bytes = LAYOUT_ECAM_GPA - LAYOUT_HOLE_GPA;
+}
+
 u64 boot_ram_end(const struct gmem *mem)
 {
 	return mem->regions[0].size_bytes; /* arch_mem_layout puts it at 0 */

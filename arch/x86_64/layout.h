@@ -25,7 +25,7 @@
 #define LAYOUT_HIGH_RAM_GPA 0x100000 /* kernels are loaded from here up */
 
 /* The hole below 4 GiB. */
-#define LAYOUT_HOLE_GPA 0xc0000000 /* RAM stops here at the latest; PCI windows will follow */
+#define LAYOUT_HOLE_GPA 0xc0000000 /* RAM stops here at the latest; PCI's memory BARs follow */
 #define LAYOUT_HOLE_END 0x100000000
 #define LAYOUT_ECAM_GPA 0xe0000000
 #define LAYOUT_ECAM_BYTES 0x100000 /* bus 0; pci.asl says what lies about it */

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "util/err.h"
+#include "util/fd.h"
 #include "util/types.h"
 
 /* A guest's write that only signals `fd`: any value, or one value of `len` bytes. */
@@ -46,3 +47,19 @@ struct doorbell_host {
 	/* set_line - drive interrupt line `gsi` for user `slot` (below 32; users are ORed). */
 	void (*set_line)(struct doorbell_host *host, u32 gsi, u32 slot, bool level);
 };
+
+/* doorbell_ring - signal the eventfd `fd`. Context: any thread. */
+static inline void doorbell_ring(int fd)
+{
+	const u64 one = 1;
+
+	fd_write(fd, &one, sizeof(one)); /* a full counter is a rung one */
+}
+
+/* doorbell_drain - forget that `fd`, which does not block, was rung. */
+static inline void doorbell_drain(int fd)
+{
+	u64 count;
+
+	fd_read(fd, &count, sizeof(count));
+}

@@ -11,6 +11,7 @@
 #include "util/types.h"
 
 struct dev;
+struct pci_bus;
 struct serial_cfg;
 
 /* A device's ACPI description: AML compiled from the .asl file beside the driver. */
@@ -121,6 +122,8 @@ struct dev_host {
 	struct bus *mmio;
 	struct dev_ram_layout ram;
 	u64 ecam_gpa; /* where PCI configuration space is to be, if there is any */
+	u64 pci_window_gpa, pci_window_bytes; /* where memory BARs may be: nothing else is there */
+	struct pci_bus *pci; /* the root's, once it was created; NULL without one */
 	/*
 	 * set_irq - drive interrupt line `gsi`; devices sharing a line are ORed by device. Context:
 	 * any thread.

@@ -60,6 +60,9 @@ struct dev_ram_layout arch_ram_layout(const struct gmem *mem);
 /* arch_ecam_gpa - where the machine has its PCI configuration window. */
 u64 arch_ecam_gpa(void);
 
+/* arch_pci_window - where it has room for memory BARs. */
+void arch_pci_window(u64 *gpa, u64 *size_bytes);
+
 /* arch_vcpus_max - the most vCPUs the machine's tables can name. */
 u32 arch_vcpus_max(void);
 

@@ -36,8 +36,9 @@ struct vfront_queue {
 	u16 size; /* what the driver chose; starts as the most */
 	bool enabled;
 	u64 desc_gpa, avail_gpa, used_gpa;
-	int kick_fd; /* eventfd, owned: rung by the transport's doorbell */
-	int call_fd; /* eventfd, owned: rung by the device for this ring */
+	u64 bell_gpa; /* where its doorbell is bound, 0: nowhere */
+	int kick_fd;  /* eventfd, owned: rung by the transport's doorbell */
+	int call_fd;  /* eventfd, owned: rung by the device for this ring */
 };
 
 /*
@@ -59,7 +60,7 @@ struct vfront_ops {
 	void (*config_write)(struct vfront *f, u32 offset, const void *src, u32 len);
 };
 
-/* The way to the guest. Called with the lock held. */
+/* The way to the guest. Called with the lock held; f->transport_opaque is the transport's own. */
 struct vfront_transport_ops {
 	/* raise - interrupt the driver for the reasons just put into f->isr. Context: any. */
 	void (*raise)(struct vfront *f);
@@ -67,20 +68,26 @@ struct vfront_transport_ops {
 	int (*call_fd)(struct vfront *f, u32 qi);
 };
 
-/* `lock` guards everything below it. */
+/*
+ * `lock` guards everything below it, and the transport's registers. It is taken before
+ * pci_bus.lock, never after.
+ */
 struct vfront {
 	const char *name; /* "virtio-rng.0" */
 	u16 virtio_id, queue_size_max;
 	u32 nr_queues, config_bytes;
 	const struct vfront_ops *ops;
-	const struct vfront_transport_ops *transport;
+	const struct vfront_transport_ops
+		*transport; /* with opaque: set by the transport's create */
+	void *transport_opaque;
 	struct log_limit log;
 
 	pthread_mutex_t lock;
 	u64 features_offered, features;
 	u8 status, isr;
 	u8 config_generation;
-	bool running; /* start was called and succeeded; stop was not */
+	bool config_is_news; /* changed since the driver read any of it (section 4.1.4.3.1) */
+	bool running;        /* start was called and succeeded; stop was not */
 	u8 config[VFRONT_CONFIG_BYTES_MAX];
 	struct vfront_queue queues[VFRONT_QUEUES_MAX];
 };
@@ -111,9 +118,31 @@ void vfront_set_features(struct vfront *f, u32 word, u32 bits);
  * starts the device). */
 void vfront_set_status(struct vfront *f, u8 status);
 
-/* vfront_queue_edit - the ring if the driver may change it now (not running and not enabled), else
- * NULL. Called with the lock held. */
+/* vfront_set_status_locked - the same with the lock held. */
+void vfront_set_status_locked(struct vfront *f, u8 status);
+
+/* vfront_queue_edit - the ring if the driver may change it now (before DRIVER_OK and not enabled),
+ * else NULL. Called with the lock held. */
 struct vfront_queue *vfront_queue_edit(struct vfront *f, u32 qi);
+
+/* vfront_queue_set_size - a size that is no power of two or above the most reads back as 0, and a
+ * ring of size 0 cannot be enabled. Called with the lock held. */
+void vfront_queue_set_size(struct vfront *f, u32 qi, u32 size);
+
+/* vfront_queue_set_enabled - between FEATURES_OK and DRIVER_OK; else, and for a ring of size 0,
+ * nothing changes. Called with the lock held. */
+void vfront_queue_set_enabled(struct vfront *f, u32 qi, bool enabled);
+
+/* vfront_kick - the driver notified ring `qi` by a write that no doorbell took. */
+void vfront_kick(struct vfront *f, u32 qi);
+
+/*
+ * vfront_sync_doorbells - while the device runs, the enabled rings' kick eventfds are bound to writes
+ * at gpa + qi * stride or, with a stride of 0, to 32-bit writes of qi at `gpa`; a gpa of 0 is
+ * nowhere. Transports call it after whatever may have changed that. A ring whose doorbell the host
+ * refuses still gets its kicks through vfront_kick. Called with the lock held.
+ */
+void vfront_sync_doorbells(struct vfront *f, struct doorbell_host *host, u64 gpa, u32 stride);
 
 /* vfront_config_read, vfront_config_write - an access of `len` bytes; what lies outside reads zero
  * and is not written. */

@@ -119,6 +119,7 @@ static int vm_create_memory(struct vm *vm, struct err *e)
 		status = kvm_vm_map_memory(&vm->kvm, &vm->mem, e);
 	vm->host.ram = arch_ram_layout(&vm->mem);
 	vm->host.ecam_gpa = arch_ecam_gpa();
+	arch_pci_window(&vm->host.pci_window_gpa, &vm->host.pci_window_bytes);
 	return status;
 }
 

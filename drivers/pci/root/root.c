@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The PCI root: host bridge, ECAM window and configuration ports (PCI Express 4.0, section 7.2; PCI
-// Local Bus 3.0, section 3.2.2.3).
+// The PCI root: host bridge, ECAM window, configuration ports and the window of the functions' BARs
+// (PCI Express 4.0, section 7.2; PCI Local Bus 3.0, section 3.2.2.3).
 #include "dev/dev_class.h"
 #include "pci/pci.h"
-#include "util/bytes.h"
 
 enum {
 	ROOT_CONFIG_ADDRESS_PORT = 0xcf8,
@@ -40,37 +39,49 @@ static void root_port_write(void *opaque, u64 offset, u32 len, u64 value)
 }
 
 static const struct bus_ops root_ecam_ops = { .read = root_ecam_read, .write = root_ecam_write };
+static const struct bus_ops root_bar_ops = { .read = pci_window_read, .write = pci_window_write };
 static const struct bus_ops root_port_ops = { .read = root_port_read, .write = root_port_write };
 
 static void root_reset(struct dev *dev)
 {
 	struct root *root = dev->priv;
-	u8 *config = root->bridge.config;
 
-	bytes_put_le(config + PCI_VENDOR_ID, ROOT_VENDOR_ID, 2);
-	bytes_put_le(config + PCI_DEVICE_ID, ROOT_DEVICE_ID, 2);
-	bytes_put_le(config + PCI_CLASS_REVISION, ROOT_CLASS_HOST_BRIDGE << 8, 4);
-	bytes_put_le(config + PCI_SUBSYSTEM_VENDOR_ID, ROOT_VENDOR_ID, 2);
-	bytes_put_le(config + PCI_SUBSYSTEM_ID, ROOT_DEVICE_ID, 2);
 	root->bus.address = 0;
 }
 
 static int root_create(struct dev *dev, const void *cfg, struct fdset *fds, struct err *e)
 {
+	static const struct pci_ids ids = {
+		.vendor = ROOT_VENDOR_ID,
+		.device = ROOT_DEVICE_ID,
+		.subsystem_vendor = ROOT_VENDOR_ID,
+		.subsystem = ROOT_DEVICE_ID,
+		.class_code = ROOT_CLASS_HOST_BRIDGE,
+	};
 	struct root *root = dev->priv;
+	struct dev_host *host = dev->host;
 	int status;
 
 	(void)cfg;
 	(void)fds;
-	pci_bus_init(&root->bus);
-	root_reset(dev);
+	pci_bus_init(&root->bus, host->pci_window_gpa, host->pci_window_bytes);
+	pci_function_init(&root->bridge, &ids, NULL);
 	pci_bus_add(&root->bus, 0, &root->bridge);
-	status = bus_add(dev->host->mmio, dev->host->ecam_gpa, PCI_ECAM_BUS_BYTES, &root_ecam_ops,
-			 &root->bus, e);
-	if (status == 0 && dev->host->pio)
-		status = bus_add(dev->host->pio, ROOT_CONFIG_ADDRESS_PORT, ROOT_CONFIG_PORTS,
+	status = bus_add(host->mmio, host->ecam_gpa, PCI_ECAM_BUS_BYTES, &root_ecam_ops, &root->bus,
+			 e);
+	if (status == 0 && host->pci_window_bytes > 0)
+		status = bus_add(host->mmio, host->pci_window_gpa, host->pci_window_bytes,
+				 &root_bar_ops, &root->bus, e);
+	if (status == 0 && host->pio)
+		status = bus_add(host->pio, ROOT_CONFIG_ADDRESS_PORT, ROOT_CONFIG_PORTS,
 				 &root_port_ops, &root->bus, e);
+	host->pci = &root->bus;
 	return status;
+}
+
+static void root_destroy(struct dev *dev)
+{
+	dev->host->pci = NULL;
 }
 
 static const struct dev_class root_class = {
@@ -79,6 +90,7 @@ static const struct dev_class root_class = {
 	.nr_instances = 1,
 	.priv_bytes = sizeof(struct root),
 	.create = root_create,
+	.destroy = root_destroy,
 	.reset = root_reset,
 };
 DEVICE_CLASS(root_class);
