@@ -12,7 +12,7 @@
 #include "pci/pci.h"
 #include "tests/lib/fake_machine.h"
 
-enum { ECAM_GPA = 0xe0000000, BRIDGE_ID = 0x00081b36 };
+enum { ECAM_GPA = 0xe0000000, WINDOW_GPA = 0xc0000000, BRIDGE_ID = 0x00081b36 };
 
 static u64 mmio_read(struct fake_machine *m, u64 addr, u32 len)
 {
@@ -20,6 +20,21 @@ static u64 mmio_read(struct fake_machine *m, u64 addr, u32 len)
 
 	bus_read(&m->mmio, addr, &value, len);
 	return value;
+}
+
+static u64 one_read(void *opaque, u64 offset, u32 len)
+{
+	(void)opaque;
+	(void)len;
+	return offset;
+}
+
+static void one_write(void *opaque, u64 offset, u32 len, u64 value)
+{
+	(void)opaque;
+	(void)offset;
+	(void)len;
+	(void)value;
 }
 
 static void select_register(struct fake_machine *m, u32 slot, u32 reg)
@@ -33,6 +48,8 @@ static int set_up(void **state)
 
 	fm_create(&machine);
 	machine.host.ecam_gpa = ECAM_GPA;
+	machine.host.pci_window_gpa = WINDOW_GPA;
+	machine.host.pci_window_bytes = 0x10000;
 	fm_add(&machine, "pci-root", 0, NULL, NULL);
 	*state = &machine;
 	return 0;
@@ -92,6 +109,24 @@ static void accesses_across_a_dword_or_of_odd_sizes_read_all_ones(void **state)
 	assert_int_equal(mmio_read(*state, ECAM_GPA + 256, 4), 0);
 }
 
+static void bars_answer_in_the_machine_s_window(void **state)
+{
+	static const struct bus_ops ops = { .read = one_read, .write = one_write };
+	static struct pci_function function;
+	const struct pci_ids ids = { .vendor = 1 };
+	struct fake_machine *m = *state;
+
+	pci_function_init(&function, &ids, NULL);
+	pci_add_bar(&function, 0, 4096, false, &ops, NULL);
+	assert_int_equal(pci_bus_add(m->host.pci, PCI_SLOT_NEXT, &function), 0);
+	assert_int_equal(function.slot, 1);
+	assert_int_equal(mmio_read(m, WINDOW_GPA + 8, 4), 0xffffffff);
+	select_register(m, 1, PCI_COMMAND);
+	fm_out(m, 0xcfc, PCI_COMMAND_MEMORY, 2);
+	assert_int_equal(mmio_read(m, WINDOW_GPA + 8, 4), 8);
+	assert_int_equal(mmio_read(m, WINDOW_GPA + 4096, 4), 0xffffffff);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -106,6 +141,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(
 			accesses_across_a_dword_or_of_odd_sizes_read_all_ones, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(bars_answer_in_the_machine_s_window, set_up,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
