@@ -73,11 +73,9 @@ void vfront_set_features(struct vfront *f, u32 word, u32 bits)
 {
 	const u8 phase = VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_FEATURES_OK;
 
-	pthread_mutex_lock(&f->lock);
 	if (word <= 1 && (f->status & phase) == VIRTIO_STATUS_DRIVER)
 		f->features = (f->features & ~(0xffffffffull << word * 32)) | (u64)bits
 										      << word * 32;
-	pthread_mutex_unlock(&f->lock);
 }
 
 /* What rang before the reset is of no use to the next driver. */

@@ -110,7 +110,8 @@ void vfront_destroy(struct vfront *f);
 /* The verbs below are for transports and take the lock themselves unless they say otherwise. */
 
 /* vfront_set_features - the driver's choice, low (`word` 0) or high half; only between DRIVER and
- * FEATURES_OK. Bits that were not offered are kept and make FEATURES_OK fail. */
+ * FEATURES_OK. Bits that were not offered are kept and make FEATURES_OK fail. Called with the lock
+ * held. */
 void vfront_set_features(struct vfront *f, u32 word, u32 bits);
 
 /* vfront_set_status - the driver wrote the status register: 0 resets; bits are only added; rules of

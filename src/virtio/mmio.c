@@ -125,6 +125,9 @@ static void register_write(struct virtio_mmio *m, u32 reg, u32 value)
 	case REG_DRIVER_FEATURES_SEL:
 		m->driver_features_sel = value;
 		break;
+	case REG_DRIVER_FEATURES:
+		vfront_set_features(m->front, m->driver_features_sel, value);
+		break;
 	case REG_QUEUE_SEL:
 		m->queue_sel = value;
 		break;
@@ -179,8 +182,6 @@ static void mmio_write(void *opaque, u64 offset, u32 len, u64 value)
 		status_write(m, (u8)value);
 	} else if (offset == REG_QUEUE_NOTIFY) {
 		vfront_kick(m->front, (u32)value);
-	} else if (offset == REG_DRIVER_FEATURES) {
-		vfront_set_features(m->front, m->driver_features_sel, (u32)value);
 	} else {
 		pthread_mutex_lock(&m->front->lock);
 		register_write(m, (u32)offset, (u32)value);

@@ -188,6 +188,8 @@ static void common_write_dword(struct virtio_pci *v, u32 reg, u32 value)
 		v->device_features_sel = value;
 	if (reg == COMMON_DRIVER_FEATURE_SEL)
 		v->driver_features_sel = value;
+	if (reg == COMMON_DRIVER_FEATURE)
+		vfront_set_features(v->front, v->driver_features_sel, value);
 	q = reg >= COMMON_QUEUE_DESC && reg < COMMON_BYTES && reg % 4 == 0
 		    ? vfront_queue_edit(v->front, v->queue_sel)
 		    : NULL;
@@ -244,10 +246,6 @@ static u64 common_read(struct virtio_pci *v, u32 offset, u32 len)
 
 static void common_write(struct virtio_pci *v, u32 offset, u32 len, u64 value)
 {
-	if (offset == COMMON_DRIVER_FEATURE && len == 4) {
-		vfront_set_features(v->front, v->driver_features_sel, (u32)value);
-		return;
-	}
 	pthread_mutex_lock(&v->front->lock);
 	if (offset == COMMON_STATUS && len == 1)
 		common_write_status(v, (u8)value);
