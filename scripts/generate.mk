@@ -18,12 +18,13 @@ $(O)/gen/%_constants.o: $(O)/gen/%_constants.c $(uapi)/.done
 	$(Q)$(CC) -std=gnu11 -nostdinc -isystem $(musl-include) \
 		-isystem $(shell $(CC) -print-file-name=include) -isystem $(uapi) -c $< -o $@
 
-seccomp-default := $(if $(CONFIG_SECCOMP_REPORT),trap,kill)
+# Unit tests, which read no configuration, share these files with the product: one answer for both.
+seccomp-default := $(if $(shell grep -s '^CONFIG_SECCOMP_REPORT=y' $(AUTOCONF_MK)),trap,kill)
 $(O)/gen/%_policy.c: %.policy $(O)/gen/%_constants.o $(AUTOCONF_H)
 	$(say) POLICY '$<'
 	$(Q)$(seccompc) --default $(seccomp-default) --name $(notdir $*) \
 		--constants $(O)/gen/$*_constants.o -o $@ -M $@.d $<
--include $(policies:%.policy=$(O)/gen/%_policy.c.d) $(policies:%.policy=$(O)/gen/%_constants.c.d)
+-include $(wildcard $(all-policies:%.policy=$(O)/gen/%_policy.c.d) $(all-policies:%.policy=$(O)/gen/%_constants.c.d))
 
 $(O)/gen/syscall_names.c: $(O)/seccompc
 	$(Q)mkdir -p $(@D)

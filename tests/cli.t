@@ -285,7 +285,7 @@ SKIP: {
 	my %policies = prints(qr/\A(\w+ +\d+ instructions\n)+\z/, 'policy') =~ /^(\w+) +(\d+) /mg;
 	ok exists $policies{$_}, "there is a policy $_" for qw(supervisor vm_setup vm_main vcpu);
 	for my $name (sort keys %policies) {
-		prints(qr/\A(\S.* seccomp\/\w+\.policy:\d+\n)+\z/, 'policy', $name) if has('POLICY_TEXT');
+		prints(qr/\A(\S.* (?:seccomp|drivers\/\w+\/\w+)\/\w+\.policy:\d+\n)+\z/, 'policy', $name) if has('POLICY_TEXT');
 		my $bpf = prints(qr/\A( *\d+  \w+ .*\n)+\z/, 'policy', $name, '--bpf');
 		is scalar(() = $bpf =~ /\n/g), $policies{$name}, '... as many lines as instructions';
 	}

@@ -373,6 +373,115 @@ static int acpi_put_ssdts(struct acpi_area *area, struct err *e)
 	return 0;
 }
 
+/*
+ * One virtio-mmio device in AML (ACPI 6.4, section 20.2): Linux knows it by LNRO0005. Written here and
+ * not in ASL because a machine has as many as it was asked for.
+ */
+struct aml_virtio_mmio {
+	u8 device_op[2];
+	u8 device_bytes[2]; /* PkgLength of two bytes (section 20.2.4) */
+	char device_name[4];
+	u8 hid_op;
+	char hid_name[4];
+	u8 hid_string_op;
+	char hid[9];
+	u8 uid_op;
+	char uid_name[4];
+	u8 uid_byte_op, uid;
+	u8 crs_op;
+	char crs_name[4];
+	u8 buffer_op, buffer_bytes, buffer_size_op, buffer_size;
+	struct aml_resources {
+		u8 memory_tag; /* 32-bit fixed memory (section 6.4.3.4) */
+		le16 memory_bytes;
+		u8 memory_is_writable;
+		le32 memory_base, memory_size;
+		u8 interrupt_tag; /* extended interrupt (section 6.4.3.6) */
+		le16 interrupt_bytes;
+		u8 interrupt_flags, nr_interrupts;
+		le32 interrupt;
+		u8 end_tag, end_sum;
+	} __attribute__((packed)) resources;
+} __attribute__((packed));
+
+enum {
+	AML_NAME = 0x08,
+	AML_BYTE = 0x0a,
+	AML_STRING = 0x0d,
+	AML_BUFFER = 0x11,
+	ACPI_INTERRUPT_CONSUMER = 1 << 0,
+	ACPI_INTERRUPT_EDGE = 1 << 1,
+	ACPI_INTERRUPT_SHARED = 1 << 3,
+	VIRTIO_MMIO_DEVICES_MAX = 32,
+};
+
+static struct aml_virtio_mmio aml_virtio_mmio_make(u32 index)
+{
+	const struct arch_mmio_place place = arch_virtio_mmio_place(index);
+	const u32 device_bytes = sizeof(struct aml_virtio_mmio) - 2; /* all behind the opcode */
+	const u32 buffer_bytes = sizeof(struct aml_resources) + 3;
+
+	return (struct aml_virtio_mmio){
+		.device_op = { 0x5b, 0x82 },
+		.device_bytes = { (u8)(0x40 | (device_bytes & 0xf)), (u8)(device_bytes >> 4) },
+		.device_name = { 'V', 'I', (char)('A' + index / 16), (char)('A' + index % 16) },
+		.hid_op = AML_NAME,
+		.hid_name = { '_', 'H', 'I', 'D' },
+		.hid_string_op = AML_STRING,
+		.hid = "LNRO0005",
+		.uid_op = AML_NAME,
+		.uid_name = { '_', 'U', 'I', 'D' },
+		.uid_byte_op = AML_BYTE,
+		.uid = (u8)index,
+		.crs_op = AML_NAME,
+		.crs_name = { '_', 'C', 'R', 'S' },
+		.buffer_op = AML_BUFFER,
+		.buffer_bytes = (u8)buffer_bytes,
+		.buffer_size_op = AML_BYTE,
+		.buffer_size = sizeof(struct aml_resources),
+		.resources = { .memory_tag = 0x86,
+			       .memory_bytes = le16_make(9),
+			       .memory_is_writable = 1,
+			       .memory_base = le32_make((u32)place.gpa),
+			       .memory_size = le32_make(LAYOUT_VIRTIO_MMIO_BYTES),
+			       .interrupt_tag = 0x89,
+			       .interrupt_bytes = le16_make(6),
+			       .interrupt_flags = ACPI_INTERRUPT_CONSUMER | ACPI_INTERRUPT_EDGE |
+						  ACPI_INTERRUPT_SHARED,
+			       .nr_interrupts = 1,
+			       .interrupt = le32_make(place.gsi),
+			       .end_tag = 0x79 },
+	};
+}
+
+/* An SSDT: Scope (\_SB) { Device (VIAA) {...} ... } */
+static int acpi_put_virtio_mmio(struct acpi_area *area, u32 nr, struct err *e)
+{
+	struct {
+		struct acpi_header head;
+		u8 scope_op, scope_bytes[3]; /* PkgLength of three bytes */
+		char scope_name[5];
+		struct aml_virtio_mmio devices[VIRTIO_MMIO_DEVICES_MAX];
+	} __attribute__((packed)) ssdt;
+	const u32 devices_bytes = nr * (u32)sizeof(ssdt.devices[0]);
+	const u32 scope_bytes = 8 + devices_bytes; /* all behind the opcode */
+	const u32 len = (u32)sizeof(ssdt.head) + 1 + scope_bytes;
+
+	if (nr > VIRTIO_MMIO_DEVICES_MAX)
+		return err_set(e, -EINVAL, "%u virtio-mmio devices: the tables describe %d", nr,
+			       VIRTIO_MMIO_DEVICES_MAX);
+	ssdt.head = acpi_header_make("SSDT", 2, len);
+	ssdt.scope_op = 0x10;
+	ssdt.scope_bytes[0] = (u8)(0x80 | (scope_bytes & 0xf));
+	ssdt.scope_bytes[1] = (u8)(scope_bytes >> 4);
+	ssdt.scope_bytes[2] = (u8)(scope_bytes >> 12);
+	memcpy(ssdt.scope_name, "\\_SB_", sizeof(ssdt.scope_name));
+	for (u32 i = 0; i < nr; i++)
+		ssdt.devices[i] = aml_virtio_mmio_make(i);
+	ssdt.head.checksum = (u8)-bytes_sum(&ssdt, len);
+	return acpi_put_listed(area, &ssdt, len, e);
+}
+
 static int acpi_put_xsdt(struct acpi_area *area, gpa_t *xsdt_gpa, struct err *e)
 {
 	u32 entry_bytes = area->nr_tables * (u32)sizeof(area->tables_gpa[0]);
@@ -428,6 +537,8 @@ int acpi_write(const struct arch_machine *machine, struct err *e)
 		status = acpi_put_pci(&area, e);
 	if (status == 0)
 		status = acpi_put_ssdts(&area, e);
+	if (status == 0 && machine->nr_virtio_mmio > 0)
+		status = acpi_put_virtio_mmio(&area, machine->nr_virtio_mmio, e);
 	if (status == 0)
 		status = acpi_put_xsdt(&area, &xsdt_gpa, e);
 	if (status < 0)

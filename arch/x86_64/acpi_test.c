@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // ACPI tables: found and summed as a kernel does it, and disassembled by iasl.
-// test-sources: arch/x86_64/acpi.c aml:arch/x86_64/dsdt.asl aml:arch/x86_64/pci.asl src/mem/guest_mem.c src/util/err.c src/util/fd.c
+// test-sources: arch/x86_64/acpi.c arch/x86_64/layout.c aml:arch/x86_64/dsdt.asl aml:arch/x86_64/pci.asl src/mem/guest_mem.c src/util/err.c src/util/fd.c
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>

@@ -31,6 +31,35 @@ int arch_irqchip_create(struct kvm_vm *vm, struct err *e)
 	return status;
 }
 
+u32 arch_irq_lines(void)
+{
+	return LAYOUT_IOAPIC_PINS;
+}
+
+/* As KVM has it before anybody asks: line n to pin n of the I/O APIC and, for ISA's, of the 8259s. */
+u32 arch_irq_routes(struct kvm_irq_routing_entry *routes, u32 max)
+{
+	u32 nr = 0;
+
+	for (u32 gsi = 0; gsi < LAYOUT_IOAPIC_PINS && nr + 2 <= max; gsi++) {
+		routes[nr++] = (struct kvm_irq_routing_entry){
+			.gsi = gsi,
+			.type = KVM_IRQ_ROUTING_IRQCHIP,
+			.u.irqchip = { .irqchip = KVM_IRQCHIP_IOAPIC, .pin = gsi },
+		};
+		if (gsi >= LAYOUT_ISA_IRQS)
+			continue;
+		routes[nr++] = (struct kvm_irq_routing_entry){
+			.gsi = gsi,
+			.type = KVM_IRQ_ROUTING_IRQCHIP,
+			.u.irqchip = { .irqchip = gsi < 8 ? KVM_IRQCHIP_PIC_MASTER
+							  : KVM_IRQCHIP_PIC_SLAVE,
+				       .pin = gsi % 8 },
+		};
+	}
+	return nr;
+}
+
 u32 arch_vcpus_max(void)
 {
 	return LAYOUT_CPUS_MAX;

@@ -66,6 +66,35 @@ void arch_pci_window(u64 *gpa, u64 *size_bytes)
 	*size_bytes = LAYOUT_ECAM_GPA - LAYOUT_HOLE_GPA;
 }
 
+u32 arch_pci_gsi(u32 slot)
+{
+	return LAYOUT_PCI_GSI(slot);
+}
+
+/*
+ * Linux takes the number for an ISA interrupt, which is an edge: those that no device of ours uses.
+ * With more devices than these, two share one; both then look into their rings.
+ */
+struct arch_mmio_place arch_virtio_mmio_place(u32 index)
+{
+	static const u8 free_isa_irqs[] = { 5, 10, 11, 7, 15, 14, 6, 12 };
+
+	return (struct arch_mmio_place){
+		.gpa = LAYOUT_VIRTIO_MMIO_GPA + (u64)index * LAYOUT_VIRTIO_MMIO_BYTES,
+		.gsi = free_isa_irqs[index % ARRAY_SIZE(free_isa_irqs)],
+	};
+}
+
+/* With ACPI the tables tell; else drivers/virtio/virtio_mmio.c in Linux takes size@address:line. */
+void arch_virtio_mmio_words(const struct arch_mmio_place *place, char *words, size_t size)
+{
+	words[0] = '\0';
+	if (IS_ENABLED(CONFIG_ACPI))
+		return;
+	snprintf(words, size, " virtio_mmio.device=4K@0x%llx:%u", (unsigned long long)place->gpa,
+		 place->gsi);
+}
+
 u64 boot_ram_end(const struct gmem *mem)
 {
 	return mem->regions[0].size_bytes; /* arch_mem_layout puts it at 0 */

@@ -28,7 +28,9 @@
 #define LAYOUT_HOLE_GPA 0xc0000000 /* RAM stops here at the latest; PCI's memory BARs follow */
 #define LAYOUT_HOLE_END 0x100000000
 #define LAYOUT_ECAM_GPA 0xe0000000
-#define LAYOUT_ECAM_BYTES 0x100000 /* bus 0; pci.asl says what lies about it */
+#define LAYOUT_ECAM_BYTES 0x100000        /* bus 0; pci.asl says what lies about it */
+#define LAYOUT_VIRTIO_MMIO_GPA 0xe8000000 /* a page for each virtio-mmio device */
+#define LAYOUT_VIRTIO_MMIO_BYTES 0x1000
 #define LAYOUT_IOAPIC_GPA 0xfec00000
 #define LAYOUT_LAPIC_GPA 0xfee00000
 #define LAYOUT_KVM_IDENTITY_MAP_GPA 0xfffbc000 /* one page for KVM on Intel hosts */
@@ -36,6 +38,10 @@
 
 /* KVM's default routing leads GSI n, the timer's 0 too, to pin n of the I/O APIC: no overrides. */
 #define LAYOUT_IOAPIC_ID(nr_cpus) (nr_cpus)
+#define LAYOUT_IOAPIC_PINS 24
+#define LAYOUT_ISA_IRQS 16
+/* pci.asl: INTA of slot n is pin 16 + n % 8, beyond what ISA devices use. */
+#define LAYOUT_PCI_GSI(slot) (16 + (slot) % 8)
 #define LAYOUT_CPUS_MAX 254 /* xAPIC ids 0 to 253, the I/O APIC's id after them */
 
 /* The least memory a kernel can be started in: the tables above and one page of kernel. */

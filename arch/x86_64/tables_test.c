@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The firmware as a whole: every table at once, and the reset vector.
-// test-sources: arch/x86_64/tables.c arch/x86_64/acpi.c arch/x86_64/mptable.c aml:arch/x86_64/dsdt.asl aml:arch/x86_64/pci.asl src/mem/guest_mem.c src/util/err.c src/util/fd.c
+// test-sources: arch/x86_64/tables.c arch/x86_64/acpi.c arch/x86_64/layout.c arch/x86_64/mptable.c aml:arch/x86_64/dsdt.asl aml:arch/x86_64/pci.asl src/mem/guest_mem.c src/util/err.c src/util/fd.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 
 #include "cli/command.h"
 #include "dev/dev_class.h"
-#include "vm/channel.h"
+#include "vm/setup.h"
 
 struct devices_options {
 	char class_name[32];

@@ -10,13 +10,13 @@
 #include "ctl/supervisor.h"
 #include "util/log.h"
 
-enum { RUN_OPTS_MAX = 32 };
+enum { RUN_OPTS_MAX = 64 };
 enum { RUN_OPT_MEM, RUN_OPT_CPUS }; /* the first of run_opts */
 
 struct run_options {
 	struct plan *plan;
 	u64 mem_bytes;
-	u32 nr_cpus, boot;
+	u32 nr_cpus, boot, virtio;
 	bool disable_sandbox, dry_run;
 	char initrd[PATH_MAX], kernel[PATH_MAX];
 };
@@ -43,6 +43,49 @@ static int run_configure(void *opaque, const struct opt *opt, const char *value,
 	return plan_configure(options->plan, opt->cookie, value, e);
 }
 
+static const char *vdev_class_name(const void *cookie, u32 i)
+{
+	(void)cookie;
+	return i < __stop_kiln_vdevs - __start_kiln_vdevs ? __start_kiln_vdevs[i]->name : NULL;
+}
+
+/* --device CLASS[,KEY=VALUE]... */
+static int run_add_device(void *opaque, const struct opt *opt, const char *value, struct err *e)
+{
+	struct run_options *options = opaque;
+	size_t len = strcspn(value, ",");
+	const char *nearest;
+	char name[32];
+
+	snprintf(name, sizeof(name), "%.*s", (int)len, value);
+	if (len < sizeof(name) && vdev_class_find(name))
+		return plan_add_vdev(options->plan, vdev_class_find(name),
+				     value[len] ? value + len + 1 : NULL, e);
+	nearest = word_nearest(name, vdev_class_name, NULL);
+	if (nearest)
+		return err_set(e, -EINVAL, "%s: no device '%s': did you mean '%s'?", opt->name,
+			       name, nearest);
+	return err_set(e, -EINVAL, "%s: no device '%s' in this binary (`kiln devices` lists them)",
+		       opt->name, name);
+}
+
+/* A shorthand's option refers to both by its cookie. */
+struct run_shorthand {
+	const struct vdev_class *cls;
+	const struct vdev_shorthand *shorthand;
+};
+
+static int run_add_shorthand(void *opaque, const struct opt *opt, const char *value, struct err *e)
+{
+	struct run_options *options = opaque;
+	const struct run_shorthand *which = opt->cookie;
+
+	return plan_add_shorthand(options->plan, which->cls, which->shorthand, value, e);
+}
+
+static const char *const virtio_words[] = {
+	[VM_VIRTIO_AUTO] = "auto", [VM_VIRTIO_PCI] = "pci", [VM_VIRTIO_MMIO] = "mmio", NULL
+};
 static const char *const boot_words[] = { "auto", "linux", "pvh", NULL };
 
 static const struct opt run_opts[] = {
@@ -73,6 +116,15 @@ static const struct opt run_opts[] = {
 	  .arg = "HOW",
 	  .def = "auto",
 	  .help = HELP("entry of an ELF kernel") },
+	{ .name = "device",
+	  OPT_CALL(run_add_device),
+	  .arg = "CLASS,...",
+	  .help = HELP("add a virtio device: its class, then its options as KEY=VALUE") },
+	{ .name = "virtio",
+	  OPT_CHOICE(struct run_options, virtio, virtio_words),
+	  .arg = "HOW",
+	  .def = "auto",
+	  .help = HELP("transport of the virtio devices") },
 	{ .name = "disable-sandbox",
 	  OPT_FLAG(struct run_options, disable_sandbox),
 	  .help = HELP("no namespaces, no filters: for debugging") },
@@ -81,6 +133,25 @@ static const struct opt run_opts[] = {
 	  .help = HELP("check options, open kernel and initrd, start nothing") },
 	{ .name = NULL },
 };
+
+/* Return: how many options the table has now. */
+static u32 run_make_shorthands(struct opt *table, u32 nr, const struct vdev_class *cls)
+{
+	static struct run_shorthand which[RUN_OPTS_MAX];
+
+	for (const struct vdev_shorthand *s = cls->shorthands; s && s->name; s++, nr++) {
+		if (nr + 1 >= RUN_OPTS_MAX)
+			abort(); /* a build with more shorthands than the table holds */
+		which[nr] = (struct run_shorthand){ .cls = cls, .shorthand = s };
+		table[nr] = (struct opt){ .name = s->name,
+					  .letter = s->letter,
+					  OPT_CALL(run_add_shorthand),
+					  .cookie = &which[nr],
+					  .arg = s->arg,
+					  .help = s->help };
+	}
+	return nr;
+}
 
 /* The command's own options, with the machine's limits, and one for each device class that has a shorthand. */
 static const struct opt *run_make_opts(void)
@@ -101,6 +172,8 @@ static const struct opt *run_make_opts(void)
 					    .arg = "OPTIONS",
 					    .help = (*p)->shorthand_help };
 	}
+	vdev_class_for_each (p)
+		nr = run_make_shorthands(table, nr, *p);
 	table[nr].name = NULL;
 	return table;
 }
@@ -119,6 +192,23 @@ static int run_positional(void *opaque, const char *word, struct err *e)
 	return 0;
 }
 
+static enum vm_virtio run_virtio_transport(const struct run_options *options)
+{
+	if (options->virtio != VM_VIRTIO_AUTO)
+		return (enum vm_virtio)options->virtio;
+	return IS_ENABLED(CONFIG_VIRTIO_PCI) ? VM_VIRTIO_PCI : VM_VIRTIO_MMIO;
+}
+
+static bool run_has_transport(enum vm_virtio transport)
+{
+	static const bool is_built[] = {
+		[VM_VIRTIO_PCI] = IS_ENABLED(CONFIG_VIRTIO_PCI),
+		[VM_VIRTIO_MMIO] = IS_ENABLED(CONFIG_VIRTIO_MMIO),
+	};
+
+	return is_built[transport];
+}
+
 static int run_fill_plan(struct run_options *options, struct plan *plan, struct err *e)
 {
 	struct vm_setup *setup = &plan->setup;
@@ -130,6 +220,10 @@ static int run_fill_plan(struct run_options *options, struct plan *plan, struct 
 	setup->mem_bytes = ALIGN_UP(options->mem_bytes, 4096);
 	setup->nr_cpus = options->nr_cpus;
 	setup->boot.protocol = (enum boot_protocol)options->boot;
+	setup->virtio = run_virtio_transport(options);
+	if (plan->nr_vdevs > 0 && !run_has_transport(setup->virtio))
+		return err_set(e, -EINVAL, "virtio: '%s' is not in this binary",
+			       virtio_words[setup->virtio]);
 	plan->dry_run = options->dry_run;
 	setup->jailed = IS_ENABLED(CONFIG_JAIL) && !options->disable_sandbox;
 	return 0;

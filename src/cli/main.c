@@ -12,6 +12,7 @@
 #include "jail/check.h"
 #include "jail/spawn.h"
 #include "util/build_info.h"
+#include "virtio/worker.h"
 #include "vm/vm.h"
 
 extern const struct command *const __start_kiln_commands[] __attribute__((weak));
@@ -192,6 +193,8 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "@vm") == 0)
 		return vm_process_main(in_user_ns(argc, argv));
+	if (IS_ENABLED(CONFIG_VIRTIO) && strcmp(argv[1], "@device") == 0)
+		return worker_process_main(in_user_ns(argc, argv));
 	if (IS_ENABLED(CONFIG_JAIL) && strcmp(argv[1], "@jail") == 0)
 		return jail_check_main(in_user_ns(argc, argv));
 	open_standard_fds();

@@ -51,6 +51,121 @@ struct plan *plan_create(void)
 	return plan;
 }
 
+/* --- Virtio devices --- */
+
+static u32 plan_count_vdevs(const struct plan *plan, const struct vdev_class *cls)
+{
+	u32 nr = 0;
+
+	for (u32 i = 0; i < plan->nr_vdevs; i++)
+		nr += plan->vdevs[i].cls == cls;
+	return nr;
+}
+
+/* The next free place, with the class's defaults. Return: it, or NULL with words. */
+static struct plan_vdev *plan_next_vdev(struct plan *plan, const struct vdev_class *cls,
+					struct err *e)
+{
+	struct plan_vdev *vdev = &plan->vdevs[plan->nr_vdevs];
+
+	if (plan->nr_vdevs >= VM_VDEVS_MAX) {
+		err_set(e, -EINVAL, "%s: a machine has at most %d virtio devices", cls->name,
+			VM_VDEVS_MAX);
+		return NULL;
+	}
+	*vdev = (struct plan_vdev){ .cls = cls };
+	vdev->setup.index = plan_count_vdevs(plan, cls);
+	vdev->setup.cfg_bytes = cls->cfg_bytes;
+	snprintf(vdev->setup.class_name, sizeof(vdev->setup.class_name), "%s", cls->name);
+	snprintf(vdev->name, sizeof(vdev->name), "%s.%u", cls->name, vdev->setup.index);
+	if (cls->opts)
+		opt_defaults(cls->opts, vdev->setup.cfg);
+	return vdev;
+}
+
+/* What the vm process is to know of it. */
+static void plan_keep_vdev(struct plan *plan, const struct plan_vdev *vdev)
+{
+	struct vm_setup_vdev *seen = &plan->setup.vdevs[plan->nr_vdevs];
+
+	*seen = (struct vm_setup_vdev){ .virtio_id = vdev->cls->virtio_id,
+					.queue_size_max = vdev->cls->queue_size_max,
+					.nr_queues = vdev->cls->nr_queues,
+					.config_bytes = vdev->cls->config_bytes,
+					.socket_index = -1 };
+	memcpy(seen->name, vdev->name, sizeof(seen->name));
+	plan->setup.nr_vdevs = ++plan->nr_vdevs;
+}
+
+static int vdev_parse(struct plan_vdev *vdev, const char *text, struct err *e)
+{
+	if (!text || !text[0])
+		return 0;
+	if (!vdev->cls->opts)
+		return err_set(e, -EINVAL, "'%s': the device has no options", text);
+	return opt_parse_pairs(vdev->cls->opts, vdev->setup.cfg, text, e);
+}
+
+int plan_add_vdev(struct plan *plan, const struct vdev_class *cls, const char *text, struct err *e)
+{
+	struct plan_vdev *vdev = plan_next_vdev(plan, cls, e);
+
+	if (!vdev)
+		return e->code;
+	if (vdev_parse(vdev, text, e) < 0)
+		return err_prefix(e, "%s", cls->name);
+	plan_keep_vdev(plan, vdev);
+	return 0;
+}
+
+/* A shorthand's words for the kernel, with the instance's letter for each %c. */
+static int plan_add_params(struct plan *plan, const char *params, u32 index, struct err *e)
+{
+	char *cmdline = plan->setup.boot.cmdline;
+	size_t used = strlen(cmdline);
+
+	if (used + 1 + strlen(params) >= ARCH_CMDLINE_BYTES)
+		return err_set(e, -EINVAL, "no room on the kernel command line for '%s'", params);
+	cmdline[used++] = ' ';
+	for (; *params; params++) {
+		bool is_letter = params[0] == '%' && params[1] == 'c';
+
+		cmdline[used++] = is_letter ? (char)('a' + index) : *params;
+		params += is_letter;
+	}
+	cmdline[used] = '\0';
+	return 0;
+}
+
+int plan_add_shorthand(struct plan *plan, const struct vdev_class *cls,
+		       const struct vdev_shorthand *shorthand, const char *value, struct err *e)
+{
+	struct plan_vdev *vdev = plan_next_vdev(plan, cls, e);
+	int status = vdev ? vdev_parse(vdev, shorthand->pairs, e) : e->code;
+
+	if (status == 0)
+		status = opt_parse_value(cls->opts, vdev->setup.cfg, shorthand->key, value, e);
+	if (status == 0 && shorthand->params)
+		status = plan_add_params(plan, shorthand->params, vdev->setup.index, e);
+	if (status < 0)
+		return err_prefix(e, "%s", shorthand->name);
+	plan_keep_vdev(plan, vdev);
+	return 0;
+}
+
+static int plan_open_vdevs(struct plan *plan, struct err *e)
+{
+	for (u32 i = 0; i < plan->nr_vdevs; i++) {
+		struct plan_vdev *vdev = &plan->vdevs[i];
+
+		if (vdev->cls->open && vdev->cls->open(vdev->setup.cfg, &vdev->fds, e) < 0)
+			return err_prefix(e, "%s", vdev->name);
+	}
+	return 0;
+}
+
+/* --- Platform devices --- */
+
 static const struct dev_class *plan_class(const struct plan *plan, u32 i)
 {
 	return dev_class_find(plan->setup.devices[i].name);
@@ -66,6 +181,8 @@ void plan_destroy(struct plan *plan)
 		if (cls->cleanup)
 			cls->cleanup(plan_cfg(plan, i), plan->setup.devices[i].index);
 	}
+	for (u32 i = 0; i < plan->nr_vdevs; i++)
+		fdset_close(&plan->vdevs[i].fds);
 	fdset_close(&plan->fds);
 	fd_close(&plan->kvm_fd);
 	free(plan);
@@ -241,6 +358,8 @@ int plan_open(struct plan *plan, struct plan_err *pe)
 		status = plan_open_files(plan, &pe->err);
 	if (status == 0 && !plan->dry_run)
 		status = plan_open_devices(plan, &pe->err);
+	if (status == 0 && !plan->dry_run && IS_ENABLED(CONFIG_VIRTIO))
+		status = plan_open_vdevs(plan, &pe->err);
 	if (status < 0)
 		return status;
 	plan->kvm_fd = plan_open_kvm(&pe->err);

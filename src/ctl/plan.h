@@ -6,7 +6,8 @@
 
 #include "util/err.h"
 #include "util/fdset.h"
-#include "vm/channel.h"
+#include "virtio/worker.h"
+#include "vm/setup.h"
 
 /*
  * What goes wrong with a machine before it runs: `kind` decides the exit code.
@@ -17,6 +18,14 @@ struct plan_err {
 	enum vm_end kind;
 };
 
+/* A virtio device that was asked for. Owner: the plan. */
+struct plan_vdev {
+	const struct vdev_class *cls;
+	char name[32]; /* "virtio-rng.0" */
+	struct fdset fds;
+	struct worker_setup setup;
+};
+
 /* Owner: the supervisor. Large; allocate it. */
 struct plan {
 	char kernel_path[PATH_MAX], initrd_path[PATH_MAX];
@@ -25,6 +34,8 @@ struct plan {
 	int kvm_fd;
 	struct fdset fds;
 	struct vm_setup setup;
+	u32 nr_vdevs;
+	struct plan_vdev vdevs[VM_VDEVS_MAX];
 };
 
 /*
@@ -43,6 +54,15 @@ void plan_destroy(struct plan *plan);
  * options name. Return: 0 or -EINVAL with words.
  */
 int plan_configure(struct plan *plan, const struct dev_class *cls, const char *text, struct err *e);
+
+/*
+ * plan_add_vdev - a virtio device of class `cls` with options `text` ("key=value,flag"; NULL: none).
+ * plan_add_shorthand - the same by a shorthand of the class and its value.
+ * Return: 0 or -EINVAL with words.
+ */
+int plan_add_vdev(struct plan *plan, const struct vdev_class *cls, const char *text, struct err *e);
+int plan_add_shorthand(struct plan *plan, const struct vdev_class *cls,
+		       const struct vdev_shorthand *shorthand, const char *value, struct err *e);
 
 /* plan_open - open /dev/kvm, kernel, initrd and what the devices name, and check limits against
  * this host. Return: 0 or -errno with words. Context: supervisor. */

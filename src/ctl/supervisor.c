@@ -22,6 +22,7 @@
 #include "ctl/terminal.h"
 #include "dev/serial_cfg.h"
 #include "evl/evl.h"
+#include "jail/channel.h"
 #include "jail/policy.h"
 #include "jail/spawn.h"
 #include "util/fd.h"
@@ -32,6 +33,7 @@ enum {
 	LAST_LINE_MS = 1000,  /* how long the last line waits for a reader of standard error */
 	STDIN_CHUNK_BYTES = 4096,
 	CHANNEL_BYTES = 256 * 1024, /* a setup fits, and a burst of log lines */
+	DEVICE_END_MS = 2000,       /* how long devices may take to end once the machine did */
 };
 
 /*
@@ -47,19 +49,30 @@ struct console_input {
 	bool stdin_watched;
 };
 
+/* A process of the machine's: the vm process, or a virtio device's. */
+struct member {
+	struct supervisor *sup;
+	const char *device; /* "virtio-rng.0", NULL for the vm process */
+	struct spawn_child child;
+	int channel_fd;
+	struct evl_source channel_source, child_source;
+	char reason[sizeof(((struct message *)0)->text)]; /* a device's: why it failed, "" if not */
+};
+
 struct supervisor {
 	struct evl evl;
 	struct plan *plan;
-	struct spawn_child child;
-	int channel_fd, signal_fd;
-	struct evl_source channel_source, child_source, signal_source;
+	int signal_fd;
+	struct evl_source signal_source;
+	u32 nr_devices;
+	struct member vm, devices[VM_VDEVS_MAX];
 	struct console_input input;
 	struct log_limit log_limit;
 	bool ended, stopping, denied, finished;
 	int exit_code;
 	u64 stopped_ns;  /* when it was first asked to */
 	u32 stop_signal; /* 0, or the signal that asked for the end */
-	char reason[sizeof(((struct vm_message *)0)->text)];
+	char reason[sizeof(((struct message *)0)->text)];
 };
 
 /*
@@ -85,17 +98,16 @@ static void log_to_stderr(enum log_level level, const char *line, void *opaque)
 
 /* --- Input --- */
 
-static void vm_request(struct supervisor *sup, enum vm_message_type type, s32 code,
-		       const char *text)
+static void vm_request(struct supervisor *sup, enum message_type type, s32 code, const char *text)
 {
-	if (channel_send(sup->channel_fd, type, code, text) < 0 && !sup->ended)
+	if (channel_send(sup->vm.channel_fd, type, code, text) < 0 && !sup->ended)
 		log_warn("the machine does not listen");
 }
 
 /* A process that already ends keeps the status it ends with. */
-static void vm_kill(const struct supervisor *sup)
+static void member_kill(const struct member *member)
 {
-	syscall(SYS_pidfd_send_signal, sup->child.pid_fd, SIGKILL, NULL, 0);
+	syscall(SYS_pidfd_send_signal, member->child.pid_fd, SIGKILL, NULL, 0);
 }
 
 static void supervisor_stop(struct supervisor *sup, s32 code, const char *why)
@@ -106,12 +118,12 @@ static void supervisor_stop(struct supervisor *sup, s32 code, const char *why)
 		/* timeout(1) signals its child and at once its own process group with it. */
 		if (now_ns - sup->stopped_ns < STOP_REPEAT_MS * 1000000ull)
 			return;
-		vm_kill(sup); /* it was asked once; now it is told */
+		member_kill(&sup->vm); /* it was asked once; now it is told */
 		return;
 	}
 	sup->stopping = true;
 	sup->stopped_ns = now_ns;
-	vm_request(sup, VM_MESSAGE_STOP, code, why);
+	vm_request(sup, MESSAGE_STOP, code, why);
 }
 
 /* Filter typed bytes in place. Return: how many remain for the guest. */
@@ -131,10 +143,10 @@ static u32 input_filter_keys(struct supervisor *sup, u8 *bytes, u32 len)
 					"the user ended the machine (Ctrl-a x)");
 			break;
 		case TERMINAL_KEY_BREAK:
-			vm_request(sup, VM_MESSAGE_BREAK, 0, NULL);
+			vm_request(sup, MESSAGE_BREAK, 0, NULL);
 			break;
 		case TERMINAL_KEY_POWER:
-			vm_request(sup, VM_MESSAGE_POWER_BUTTON, 0, NULL);
+			vm_request(sup, MESSAGE_POWER_BUTTON, 0, NULL);
 			break;
 		case TERMINAL_KEY_HELP:
 			put_words(terminal_help, 0);
@@ -283,19 +295,37 @@ static int input_start(struct supervisor *sup, struct err *e)
 
 /* --- What the machine says --- */
 
-static void message_denied(struct supervisor *sup, const struct vm_message *message)
+static void message_denied(struct member *member, const struct message *message)
 {
+	struct supervisor *sup = member->sup;
 	const char *name = IS_ENABLED(CONFIG_SYSCALL_NAMES) ? policy_syscall_name(message->code)
 							    : NULL;
 
-	sup->denied = true;
-	snprintf(sup->reason, sizeof(sup->reason),
-		 "seccomp policy '%.32s' refused system call %d%s%s%s; the process was killed",
-		 message->text, message->code, name ? " (" : "", name ? name : "", name ? ")" : "");
+	sup->denied |= !member->device;
+	snprintf(member->device ? member->reason : sup->reason, sizeof(sup->reason),
+		 "%s%sseccomp policy '%.32s' refused system call %d%s%s%s; the process was killed",
+		 member->device ? member->device : "", member->device ? ": " : "", message->text,
+		 message->code, name ? " (" : "", name ? name : "", name ? ")" : "");
+}
+
+static void message_ended(struct member *member, const struct message *message)
+{
+	struct supervisor *sup = member->sup;
+	bool names_it;
+
+	if (member->device) {
+		names_it = strncmp(message->text, member->device, strlen(member->device)) == 0;
+		snprintf(member->reason, sizeof(member->reason), "%s%s%.450s",
+			 names_it ? "" : member->device, names_it ? "" : ": ", message->text);
+		return;
+	}
+	sup->ended = true;
+	sup->exit_code = message->code;
+	snprintf(sup->reason, sizeof(sup->reason), "%s", message->text);
 }
 
 /* The vm process limits what its guest can cause; this limits a vm process that was taken over. */
-static void message_log(struct supervisor *sup, const struct vm_message *message)
+static void message_log(struct supervisor *sup, const struct message *message)
 {
 	enum log_level level = message->code < LOG_ERR || message->code > LOG_DEBUG
 				       ? LOG_WARN
@@ -309,54 +339,96 @@ static void message_log(struct supervisor *sup, const struct vm_message *message
 	log_line(level, "%s", message->text);
 }
 
+/* The other end is gone: it ends, or is of no use any more. (The pidfd would tell, too.) */
+static void member_hung_up(struct member *member)
+{
+	struct supervisor *sup = member->sup;
+
+	evl_remove(&sup->evl, &member->channel_source);
+	member_kill(member);
+	if (!member->device)
+		evl_stop(&sup->evl);
+}
+
 static void channel_ready(struct evl_source *source, u32 epoll_events)
 {
-	struct supervisor *sup = container_of(source, struct supervisor, channel_source);
-	struct vm_message message;
-	int got = channel_receive(sup->channel_fd, &message, MSG_DONTWAIT);
+	struct member *member = container_of(source, struct member, channel_source);
+	struct message message;
+	int got = channel_receive(member->channel_fd, &message, MSG_DONTWAIT);
 
 	(void)epoll_events;
-	if (got == 0) {
-		/*
-		 * It ends, or is of no use any more: the verdict waits for it. (The pidfd would tell,
-		 * too; whichever comes first.)
-		 */
-		evl_remove(&sup->evl, source);
-		vm_kill(sup);
-		evl_stop(&sup->evl);
-	}
+	if (got == 0)
+		member_hung_up(member);
 	if (got <= 0)
 		return;
-	switch ((enum vm_message_type)message.type) {
-	case VM_MESSAGE_LOG:
-		message_log(sup, &message);
+	switch ((enum message_type)message.type) {
+	case MESSAGE_LOG:
+		message_log(member->sup, &message);
 		break;
-	case VM_MESSAGE_ENDED:
-		sup->ended = true;
-		sup->exit_code = message.code;
-		snprintf(sup->reason, sizeof(sup->reason), "%s", message.text);
+	case MESSAGE_ENDED:
+		message_ended(member, &message);
 		break;
-	case VM_MESSAGE_DENIED:
-		message_denied(sup, &message);
+	case MESSAGE_DENIED:
+		message_denied(member, &message);
 		break;
-	case VM_MESSAGE_READY:
-	case VM_MESSAGE_STOP:
-	case VM_MESSAGE_BREAK:
-	case VM_MESSAGE_POWER_BUTTON:
+	case MESSAGE_READY:
+	case MESSAGE_STOP:
+	case MESSAGE_BREAK:
+	case MESSAGE_POWER_BUTTON:
 		break;
 	}
 }
 
 /* The process is gone; what it said last may still lie in the channel. */
+static void member_drain(struct member *member)
+{
+	for (struct pollfd p = { .fd = member->channel_fd, .events = POLLIN };
+	     member->channel_source.fd >= 0 && poll(&p, 1, 0) > 0;)
+		channel_ready(&member->channel_source, (u32)p.revents);
+}
+
+/* Wait for the process and, if it did not end in order, put into words how it ended. */
+static void member_reap(struct member *member)
+{
+	siginfo_t info = { 0 };
+
+	waitid(P_PID, (id_t)member->child.pid, &info, WEXITED);
+	fd_close(&member->child.pid_fd);
+	if (member->reason[0])
+		return;
+	if (info.si_code != CLD_EXITED)
+		snprintf(member->reason, sizeof(member->reason),
+			 "%s: its process was killed by signal %d (%s)", member->device,
+			 info.si_status, strsignal(info.si_status));
+	else if (info.si_status != 0)
+		snprintf(member->reason, sizeof(member->reason),
+			 "%s: its process ended with status %d", member->device, info.si_status);
+}
+
+/* A device that ends before the machine does takes the machine with it: nobody else has its state. */
+static void device_ended(struct member *member)
+{
+	struct supervisor *sup = member->sup;
+
+	evl_remove(&sup->evl, &member->child_source);
+	evl_remove(&sup->evl, &member->channel_source);
+	member_reap(member);
+	if (!member->reason[0])
+		snprintf(member->reason, sizeof(member->reason), "%s: its process ended",
+			 member->device);
+	vm_request(sup, MESSAGE_STOP, VM_END_FAILED, member->reason);
+}
+
 static void child_ready(struct evl_source *source, u32 epoll_events)
 {
-	struct supervisor *sup = container_of(source, struct supervisor, child_source);
+	struct member *member = container_of(source, struct member, child_source);
 
 	(void)epoll_events;
-	for (struct pollfd p = { .fd = sup->channel_fd, .events = POLLIN };
-	     sup->channel_source.fd >= 0 && poll(&p, 1, 0) > 0;)
-		channel_ready(&sup->channel_source, (u32)p.revents);
-	evl_stop(&sup->evl);
+	member_drain(member);
+	if (member->device)
+		device_ended(member);
+	else
+		evl_stop(&member->sup->evl);
 }
 
 static void signal_ready(struct evl_source *source, u32 epoll_events)
@@ -404,6 +476,18 @@ static int supervisor_take_signals(struct supervisor *sup, struct err *e)
 	return sup->signal_fd < 0 ? err_errno(e, -errno, "signalfd") : 0;
 }
 
+static int member_watch(struct member *member, struct err *e)
+{
+	struct evl *evl = &member->sup->evl;
+	int status =
+		evl_add(evl, &member->channel_source, member->channel_fd, EPOLLIN, channel_ready);
+
+	if (status == 0)
+		status = evl_add(evl, &member->child_source, member->child.pid_fd, EPOLLIN,
+				 child_ready);
+	return status < 0 ? err_errno(e, status, "event loop") : 0;
+}
+
 static int supervisor_watch(struct supervisor *sup, struct err *e)
 {
 	int status = evl_create(&sup->evl);
@@ -411,56 +495,119 @@ static int supervisor_watch(struct supervisor *sup, struct err *e)
 	if (status == 0)
 		status = evl_add(&sup->evl, &sup->signal_source, sup->signal_fd, EPOLLIN,
 				 signal_ready);
-	if (status == 0)
-		status = evl_add(&sup->evl, &sup->channel_source, sup->channel_fd, EPOLLIN,
-				 channel_ready);
-	if (status == 0)
-		status = evl_add(&sup->evl, &sup->child_source, sup->child.pid_fd, EPOLLIN,
-				 child_ready);
-	return status < 0 ? err_errno(e, status, "event loop") : 0;
+	if (status < 0)
+		return err_errno(e, status, "event loop");
+	status = member_watch(&sup->vm, e);
+	for (u32 i = 0; i < sup->nr_devices && status == 0; i++)
+		status = member_watch(&sup->devices[i], e);
+	return status;
 }
 
-static int supervisor_send_setup(struct supervisor *sup, struct err *e)
+/* Where words go that did not come through the channel: a jailed process has no terminal. */
+static int open_null(void)
 {
-	const struct vm_setup *setup = &sup->plan->setup;
-	size_t len = offsetof(struct vm_setup, cfg) + setup->cfg_used;
+	int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
-	/* A machine that ended already is met again at its pidfd, with what it said. */
-	if (send(sup->channel_fd, setup, len, MSG_NOSIGNAL) < 0 && errno != EPIPE)
-		return err_errno(e, -errno, "send the setup of the machine");
-	return 0;
+	return fd >= 0 ? fd : memfd_create("null", MFD_CLOEXEC); /* a host without devices */
 }
 
-static int supervisor_spawn(struct supervisor *sup, struct err *e)
+/*
+ * Start a process with its own descriptor `own_fd` and those of `fds`, which is closed here: the
+ * process has them now, and nobody else should hold a pipe's or a socket's other end open.
+ */
+static int member_spawn(struct member *member, const char *role, int own_fd, struct fdset *fds,
+			struct err *e)
 {
-	struct plan *plan = sup->plan;
-	cleanup_fd int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	int fds[VM_FD_FIRST + FDSET_MAX], ends[2], status;
+	bool jailed = member->sup->plan->setup.jailed;
+	cleanup_fd int null_fd = open_null();
+	int all[PROCESS_FD_FIRST + FDSET_MAX], ends[2], status;
 	const int bytes = CHANNEL_BYTES;
 
-	if (null_fd < 0)
-		null_fd = memfd_create("null", MFD_CLOEXEC); /* a host without devices */
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return err_errno(e, -errno, "socketpair");
 	setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 	setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-	fds[VM_FD_CHANNEL] = ends[1];
-	fds[VM_FD_KVM] = plan->kvm_fd;
-	/* Its words come through the channel: a jailed process has no business with a terminal. */
-	fds[VM_FD_STDERR] = plan->setup.jailed ? null_fd : STDERR_FILENO;
-	memcpy(&fds[VM_FD_FIRST], plan->fds.fds, plan->fds.count * sizeof(int));
-	status = spawn_process(&(struct spawn_request){ .role = "@vm",
-							.fds = fds,
-							.nr_fds = VM_FD_FIRST + plan->fds.count,
-							.jailed = plan->setup.jailed },
-			       &sup->child, e);
+	all[PROCESS_FD_CHANNEL] = ends[1];
+	all[PROCESS_FD_OWN] = own_fd;
+	all[PROCESS_FD_STDERR] = jailed ? null_fd : STDERR_FILENO;
+	memcpy(&all[PROCESS_FD_FIRST], fds->fds, fds->count * sizeof(int));
+	status = spawn_process(&(struct spawn_request){ .role = role,
+							.fds = all,
+							.nr_fds = PROCESS_FD_FIRST + fds->count,
+							.jailed = jailed },
+			       &member->child, e);
 	fd_close(&ends[1]);
-	sup->channel_fd = ends[0];
-	/*
-	 * The machine has them now; nobody else should hold a pipe's or a socket's other end open.
-	 */
-	fdset_close(&plan->fds);
+	member->channel_fd = ends[0];
+	fdset_close(fds);
+	return status;
+}
+
+/* A process that ended already is met again at its pidfd, with what it said. */
+static int member_send_setup(struct member *member, const void *setup, size_t len, struct err *e)
+{
+	if (send(member->channel_fd, setup, len, MSG_NOSIGNAL) < 0 && errno != EPIPE)
+		return err_errno(e, -errno, "send the setup of a process");
+	return 0;
+}
+
+static int device_spawn(struct supervisor *sup, struct plan_vdev *planned, int *vhost_fd,
+			struct err *e)
+{
+	struct member *member = &sup->devices[sup->nr_devices];
+	int status;
+
+	*member = (struct member){
+		.sup = sup, .device = planned->name, .child.pid_fd = -1, .channel_fd = -1
+	};
+	planned->setup.jailed = sup->plan->setup.jailed;
+	planned->setup.nr_fds = planned->fds.count;
+	status = member_spawn(member, "@device", *vhost_fd, &planned->fds, e);
+	fd_close(vhost_fd);
+	if (status < 0)
+		return err_prefix(e, "%s", planned->name);
+	sup->nr_devices++;
+	return member_send_setup(member, &planned->setup, sizeof(planned->setup), e);
+}
+
+/* One end of each device's socket goes to the vm process, before it starts. */
+static int make_device_sockets(struct plan *plan, int *device_fds, struct err *e)
+{
+	for (u32 i = 0; i < plan->nr_vdevs; i++) {
+		int ends[2];
+
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+			return err_errno(e, -errno, "socketpair");
+		device_fds[i] = ends[1];
+		plan->setup.vdevs[i].socket_index = fdset_put(&plan->fds, &ends[0]);
+		fd_close(&ends[0]);
+		if (plan->setup.vdevs[i].socket_index < 0)
+			return err_errno(e, plan->setup.vdevs[i].socket_index, "%s",
+					 plan->vdevs[i].name);
+	}
+	plan->setup.nr_fds = plan->fds.count;
+	return 0;
+}
+
+/* The vm process first: the devices start while KVM makes the machine. */
+static int supervisor_spawn(struct supervisor *sup, struct err *e)
+{
+	struct plan *plan = sup->plan;
+	int device_fds[VM_VDEVS_MAX], status;
+
+	for (u32 i = 0; i < VM_VDEVS_MAX; i++)
+		device_fds[i] = -1;
+	status = make_device_sockets(plan, device_fds, e);
+	if (status == 0)
+		status = member_spawn(&sup->vm, "@vm", plan->kvm_fd, &plan->fds, e);
 	fd_close(&plan->kvm_fd);
+	if (status == 0)
+		status = member_send_setup(&sup->vm, &plan->setup,
+					   offsetof(struct vm_setup, cfg) + plan->setup.cfg_used,
+					   e);
+	for (u32 i = 0; i < plan->nr_vdevs && status == 0; i++)
+		status = device_spawn(sup, &plan->vdevs[i], &device_fds[i], e);
+	for (u32 i = 0; i < VM_VDEVS_MAX; i++)
+		fd_close(&device_fds[i]);
 	return status;
 }
 
@@ -473,14 +620,53 @@ static int supervisor_confine(const struct supervisor *sup, struct err *e)
 	return policy_install(policy_find("supervisor"), e);
 }
 
-/* What is known when the process is gone. Return: the exit code. */
+/*
+ * The machine is gone, which its devices hear from their sockets. One that does not end by itself,
+ * stuck in a disk of the host's, say, is ended.
+ */
+static void supervisor_end_devices(struct supervisor *sup)
+{
+	u64 deadline_ns = evl_now_ns() + DEVICE_END_MS * 1000000ull;
+
+	for (u32 i = 0; i < sup->nr_devices; i++) {
+		struct member *member = &sup->devices[i];
+		struct pollfd end = { .fd = member->child.pid_fd, .events = POLLIN };
+		u64 now_ns = evl_now_ns();
+		int left_ms = now_ns < deadline_ns ? (int)((deadline_ns - now_ns) / 1000000) : 0;
+
+		if (member->child.pid_fd < 0)
+			continue;
+		if (poll(&end, 1, left_ms) <= 0)
+			member_kill(member);
+		member_drain(member);
+		member_reap(member);
+	}
+}
+
+/* A device that failed is the reason for a machine that failed, whoever was heard first. */
+static bool take_reason_of_device(struct supervisor *sup)
+{
+	for (u32 i = 0; i < sup->nr_devices; i++) {
+		if (sup->devices[i].reason[0]) {
+			memcpy(sup->reason, sup->devices[i].reason, sizeof(sup->reason));
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What is known when the processes are gone. Return: the exit code. */
 static int supervisor_verdict(struct supervisor *sup)
 {
 	siginfo_t info = { 0 };
 
-	waitid(P_PID, (id_t)sup->child.pid, &info, WEXITED);
-	if (sup->ended)
+	waitid(P_PID, (id_t)sup->vm.child.pid, &info, WEXITED);
+	supervisor_end_devices(sup);
+	if (sup->ended) {
+		if (sup->exit_code == VM_END_FAILED)
+			take_reason_of_device(sup);
 		return sup->exit_code;
+	}
 	if (sup->denied)
 		return VM_END_FAILED;
 	if (sup->stopping && info.si_code == CLD_KILLED && info.si_status == SIGKILL) {
@@ -505,8 +691,12 @@ static void supervisor_destroy(struct supervisor *sup)
 	if (sup->input.pipe_fd >= 0)
 		fd_close(&sup->input.pipe_fd);
 	evl_destroy(&sup->evl);
-	fd_close(&sup->child.pid_fd);
-	fd_close(&sup->channel_fd);
+	for (u32 i = 0; i < sup->nr_devices; i++) {
+		fd_close(&sup->devices[i].child.pid_fd);
+		fd_close(&sup->devices[i].channel_fd);
+	}
+	fd_close(&sup->vm.child.pid_fd);
+	fd_close(&sup->vm.channel_fd);
 	fd_close(&sup->signal_fd);
 	free(sup);
 }
@@ -523,8 +713,7 @@ int supervisor_run(struct plan *plan)
 	}
 	*sup = (struct supervisor){
 		.plan = plan,
-		.child.pid_fd = -1,
-		.channel_fd = -1,
+		.vm = { .sup = sup, .child.pid_fd = -1, .channel_fd = -1 },
 		.signal_fd = -1,
 		.input = { .pipe_fd = -1 },
 	};
@@ -534,8 +723,6 @@ int supervisor_run(struct plan *plan)
 		status = input_make_pipe(plan, &sup->input.pipe_fd, &e);
 	if (status == 0)
 		status = supervisor_spawn(sup, &e);
-	if (status == 0)
-		status = supervisor_send_setup(sup, &e);
 	if (status == 0)
 		status = supervisor_watch(sup, &e);
 	if (status == 0)

@@ -8,7 +8,7 @@
 #include "util/err.h"
 #include "util/types.h"
 
-enum { SPAWN_FDS_MAX = 48 };
+enum { SPAWN_FDS_MAX = 64 };
 
 /* The word after the role when the process is in a user namespace of its own. */
 #define SPAWN_USER_NS "user"

@@ -36,6 +36,7 @@ struct boot_entry {
 struct arch_machine {
 	struct gmem *mem;
 	u32 nr_cpus;
+	u32 nr_virtio_mmio; /* devices at arch_virtio_mmio_place(0) and on */
 };
 
 /*
@@ -63,6 +64,24 @@ u64 arch_ecam_gpa(void);
 /* arch_pci_window - where it has room for memory BARs. */
 void arch_pci_window(u64 *gpa, u64 *size_bytes);
 
+/* arch_pci_gsi - the interrupt line that INTA of a PCI slot is wired to, as the tables say. */
+u32 arch_pci_gsi(u32 slot);
+
+/* Where a virtio-mmio device goes. */
+struct arch_mmio_place {
+	gpa_t gpa;
+	u32 gsi;
+};
+
+/* arch_virtio_mmio_place - of the machine's virtio-mmio device `index`. */
+struct arch_mmio_place arch_virtio_mmio_place(u32 index);
+
+/*
+ * arch_virtio_mmio_words - what the kernel's command line needs to tell of such a device, with a
+ * space before it; empty where firmware tables do.
+ */
+void arch_virtio_mmio_words(const struct arch_mmio_place *place, char *words, size_t size);
+
 /* arch_vcpus_max - the most vCPUs the machine's tables can name. */
 u32 arch_vcpus_max(void);
 
@@ -73,6 +92,14 @@ const char *arch_cmdline_base(void);
 
 /* arch_irqchip_create - in-kernel interrupt controllers and timers, before any vCPU. */
 int arch_irqchip_create(struct kvm_vm *vm, struct err *e);
+
+/*
+ * arch_irq_routes - the routing of the interrupt controllers' own lines, which a table with message
+ * routes must repeat. Return: how many entries were filled, at most `max`; they are GSIs 0 to
+ * arch_irq_lines() - 1.
+ */
+u32 arch_irq_routes(struct kvm_irq_routing_entry *routes, u32 max);
+u32 arch_irq_lines(void);
 
 /*
  * arch_vcpu_setup - CPUID, MSRs and registers of vCPU `cpu->index`; the first one starts at

@@ -4,7 +4,7 @@
 
 #include "util/types.h"
 
-enum { FDSET_MAX = 32 };
+enum { FDSET_MAX = 48 };
 
 struct fdset {
 	u32 count;

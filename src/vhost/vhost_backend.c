@@ -29,7 +29,7 @@ struct vhost_backend_vring {
 	bool addr_said, base_said, kick_said;
 	enum vring_enable enable;
 	bool running; /* between ring_start and ring_stop */
-	int kick_fd, call_fd;
+	int kick_fd, call_fd, err_fd;
 };
 
 /* --- Rings ------------------------------------------------------------------------------------ */
@@ -225,7 +225,8 @@ static int reset_device(struct vhost_backend *b, struct vhost_message *m)
 	for (u32 qi = 0; qi < b->nr_queues; qi++) {
 		vring_end(b, qi);
 		b->vrings[qi] = (struct vhost_backend_vring){ .kick_fd = -1,
-							      .call_fd = b->vrings[qi].call_fd };
+							      .call_fd = b->vrings[qi].call_fd,
+							      .err_fd = b->vrings[qi].err_fd };
 	}
 	b->features_set = false;
 	b->features = 0;
@@ -444,15 +445,26 @@ static int set_vring_call(struct vhost_backend *b, struct vhost_message *m)
 	return 0;
 }
 
-/* No device has an error to report this way. */
 static int set_vring_err(struct vhost_backend *b, struct vhost_message *m)
 {
 	u32 qi;
 	int fd;
 	struct vhost_backend_vring *v = vring_event(b, m, &qi, &fd);
 
-	fd_close(&fd);
-	return v ? 0 : -EINVAL;
+	if (!v)
+		return -EINVAL;
+	fd_close(&v->err_fd);
+	v->err_fd = fd;
+	return 0;
+}
+
+void vhost_backend_ring_broken(struct vhost_backend *b, u32 qi)
+{
+	const struct vhost_backend_vring *v = vring_get(b, qi);
+	const u64 one = 1;
+
+	if (v && v->err_fd >= 0)
+		fd_write(v->err_fd, &one, sizeof(one)); /* a full counter is a rung one */
 }
 
 /* --- Configuration space, channel ------------------------------------------------------------- */
@@ -649,7 +661,8 @@ static int vrings_create(struct vhost_backend *b, struct err *e)
 	if (!b->vrings)
 		return err_errno(e, -ENOMEM, "vhost-user: %u queues", b->nr_queues);
 	for (u32 qi = 0; qi < b->nr_queues; qi++)
-		b->vrings[qi] = (struct vhost_backend_vring){ .kick_fd = -1, .call_fd = -1 };
+		b->vrings[qi] =
+			(struct vhost_backend_vring){ .kick_fd = -1, .call_fd = -1, .err_fd = -1 };
 	return 0;
 }
 
@@ -680,6 +693,7 @@ void vhost_backend_destroy(struct vhost_backend *b)
 	for (u32 qi = 0; b->vrings && qi < b->nr_queues; qi++) {
 		fd_close(&b->vrings[qi].kick_fd);
 		fd_close(&b->vrings[qi].call_fd);
+		fd_close(&b->vrings[qi].err_fd);
 	}
 	free(b->vrings);
 	b->vrings = NULL;

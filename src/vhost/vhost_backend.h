@@ -85,3 +85,9 @@ void vhost_backend_destroy(struct vhost_backend *b);
  * does not read it, or -errno.
  */
 int vhost_backend_config_changed(struct vhost_backend *b);
+
+/*
+ * vhost_backend_ring_broken - tell the front-end, if it wants to hear, that the driver's mistake on
+ * ring `qi` stopped the device until it is reset.
+ */
+void vhost_backend_ring_broken(struct vhost_backend *b, u32 qi);

@@ -239,9 +239,9 @@ static int frontend_greet(struct vhost_frontend *f, struct err *e)
 
 int vhost_frontend_start(struct vhost_frontend *f, int *fd, struct err *e)
 {
-	*f = (struct vhost_frontend){ .fd = fd_take(fd),
-				      .channel_fd = -1,
-				      .reply_ms = f->reply_ms };
+	*f = (struct vhost_frontend){
+		.fd = fd_take(fd), .channel_fd = -1, .err_fd = -1, .reply_ms = f->reply_ms
+	};
 	return frontend_greet(f, e);
 }
 
@@ -344,6 +344,8 @@ static int ring_describe(struct vhost_frontend *f, u32 qi, const struct vhost_ri
 	status = frontend_tell(f, &m, e);
 	if (status == 0)
 		status = frontend_tell_event(f, VHOST_USER_SET_VRING_CALL, qi, ring->call_fd, e);
+	if (status == 0 && f->err_fd >= 0)
+		status = frontend_tell_event(f, VHOST_USER_SET_VRING_ERR, qi, f->err_fd, e);
 	return status;
 }
 

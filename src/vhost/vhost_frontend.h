@@ -27,6 +27,8 @@ struct vhost_ring {
 struct vhost_frontend {
 	int fd;         /* connected stream socket, owned; -1: none */
 	int channel_fd; /* the back-end's requests (configuration changed), owned; -1: none */
+	int err_fd;     /* borrowed eventfd that the back-end rings when a ring is broken; -1: none.
+			 * Set after start, before any ring is started. */
 	u32 reply_ms;   /* set before start: in place of VHOST_REPLY_MS; 0: that */
 	bool dead;
 	bool has_protocol_features; /* the back-end offers VHOST_USER_F_PROTOCOL_FEATURES */

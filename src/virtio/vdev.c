@@ -15,14 +15,6 @@
 	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_INDIRECT_DESC | \
 	 1ull << VIRTIO_RING_F_EVENT_IDX)
 
-const struct vdev_class *vdev_class_find(const char *name)
-{
-	vdev_class_for_each (p)
-		if (strcmp((*p)->name, name) == 0)
-			return *p;
-	return NULL;
-}
-
 /* One allocation holds the device and its private state. */
 struct vdev_storage {
 	struct vdev vdev;

@@ -10,11 +10,9 @@ static struct vm *vm_of(struct dev_host *host)
 	return container_of(host, struct vm, host);
 }
 
-/* A line is high while any device holds it; KVM hears of changes only. */
-static void host_set_irq(struct dev_host *host, struct dev *dev, u32 gsi, bool level)
+void vm_set_line(struct vm *vm, u32 gsi, u32 slot, bool level)
 {
-	struct vm *vm = vm_of(host);
-	u32 bit = 1u << dev->slot, before;
+	u64 bit = 1ull << slot, before;
 
 	if (gsi >= VM_IRQ_LINES)
 		return;
@@ -24,6 +22,11 @@ static void host_set_irq(struct dev_host *host, struct dev *dev, u32 gsi, bool l
 	if (!before != !vm->irq_levels[gsi])
 		kvm_vm_set_irq(&vm->kvm, gsi, level);
 	pthread_mutex_unlock(&vm->irq_lock);
+}
+
+static void host_set_irq(struct dev_host *host, struct dev *dev, u32 gsi, bool level)
+{
+	vm_set_line(vm_of(host), gsi, dev->slot, level);
 }
 
 static void host_event(struct dev_host *host, struct dev *dev, enum dev_event event, u32 value)

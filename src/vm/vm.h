@@ -8,15 +8,18 @@
 
 #include "dev/dev_class.h"
 #include "evl/evl.h"
+#include "jail/process.h"
 #include "kvm/arch.h"
+#include "kvm/event.h"
 #include "kvm/run.h"
 #include "mem/guest_mem.h"
-#include "vm/channel.h"
+#include "vm/setup.h"
 
 struct vm;
 
 enum {
 	VM_IRQ_LINES = 24,        /* the I/O APIC's pins */
+	VM_LINE_USERS_MAX = 64,   /* platform devices from 0, virtio devices from VM_DEVICES_MAX */
 	VM_KICK_SIGNAL = SIGUSR1, /* makes a vCPU thread leave KVM_RUN */
 };
 
@@ -44,6 +47,8 @@ struct vm_cpu {
  */
 struct vm {
 	const struct vm_setup *setup;
+	struct boot_source
+		boot; /* the setup's, with the words that devices add to the command line */
 	struct evl evl;
 	struct gmem mem;
 	struct kvm_vm kvm;
@@ -54,7 +59,10 @@ struct vm {
 	struct vm_cpu *cpus;
 
 	pthread_mutex_t irq_lock; /* guards irq_levels and the order in which KVM hears of them */
-	u32 irq_levels[VM_IRQ_LINES]; /* for each line, a bit for each device that asserts it */
+	u64 irq_levels[VM_IRQ_LINES]; /* for each line, a bit for each device that asserts it */
+	struct kvm_routes routes;
+	struct doorbell_host doorbells;
+	struct vm_virtio_devices *virtio; /* src/vm/virtio.c; NULL without any */
 
 	struct vm_gate gate;
 
@@ -79,6 +87,23 @@ void vm_end(struct vm *vm, enum vm_end end, const char *fmt, ...) PRINTF_LIKE(3,
 /* vm_host_init - the verbs that devices call (src/vm/host.c). Context: vm main. */
 void vm_host_init(struct vm *vm);
 
+/* vm_doorbells_init - the verbs that virtio transports call (src/vm/doorbell.c). Context: vm main. */
+void vm_doorbells_init(struct vm *vm);
+
+/*
+ * vm_set_line - drive interrupt line `gsi` for user `slot` (below VM_LINE_USERS_MAX): a line is high
+ * while any user holds it; KVM hears of changes only. Context: any thread.
+ */
+void vm_set_line(struct vm *vm, u32 gsi, u32 slot, bool level);
+
+/*
+ * vm_virtio_create - greet the device processes and put their devices on the machine's transport;
+ * words for the kernel's command line are added to `cmdline` (ARCH_CMDLINE_BYTES). Return: 0 or
+ * -errno with words. vm_virtio_destroy - reset and remove them; vCPUs are stopped. Context: vm main.
+ */
+int vm_virtio_create(struct vm *vm, struct fdset *fds, char *cmdline, struct err *e);
+void vm_virtio_destroy(struct vm *vm);
+
 /* vm_gate_decide - let the vCPU threads run the guest, or end. Context: vm main. */
 void vm_gate_decide(struct vm *vm, bool run);
 
@@ -94,7 +119,7 @@ void vm_cpus_stop(struct vm *vm);
 int vm_halt_watch(struct vm *vm, struct err *e);
 
 /* vm_filter - confine the calling thread to a baked policy, if this machine is jailed. */
-int vm_filter(const struct vm *vm, const char *policy, struct err *e);
-
-/* vm_filter_report_setup - name refused calls to the supervisor (CONFIG_SECCOMP_REPORT). */
-void vm_filter_report_setup(void);
+static inline int vm_filter(const struct vm *vm, const char *policy, struct err *e)
+{
+	return vm->setup->jailed ? process_filter(policy, e) : 0;
+}

@@ -7,25 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "jail/jail.h"
-#include "jail/spawn.h"
+#include "jail/channel.h"
 #include "util/fd.h"
 #include "util/log.h"
 #include "vm/vm.h"
-
-/*
- * Log lines go to the supervisor, which has a terminal; what it does not take is lost, not waited
- * for.
- */
-static void log_to_supervisor(enum log_level level, const char *line, void *opaque)
-{
-	(void)opaque;
-	channel_send(VM_FD_CHANNEL, VM_MESSAGE_LOG, (s32)level, line);
-}
 
 void vm_end(struct vm *vm, enum vm_end end, const char *fmt, ...)
 {
@@ -76,8 +64,8 @@ static void vm_press_power_button(struct vm *vm)
 static void channel_ready(struct evl_source *source, u32 epoll_events)
 {
 	struct vm *vm = container_of(source, struct vm, channel_source);
-	struct vm_message message;
-	int got = channel_receive(VM_FD_CHANNEL, &message, MSG_DONTWAIT);
+	struct message message;
+	int got = channel_receive(PROCESS_FD_CHANNEL, &message, MSG_DONTWAIT);
 
 	(void)epoll_events;
 	if (got == -EAGAIN)
@@ -85,11 +73,11 @@ static void channel_ready(struct evl_source *source, u32 epoll_events)
 	if (got <= 0) {
 		vm_end(vm, VM_END_FAILED, "the supervisor is gone");
 		evl_remove(&vm->evl, source);
-	} else if (message.type == VM_MESSAGE_STOP) {
+	} else if (message.type == MESSAGE_STOP) {
 		vm_end(vm, (enum vm_end)message.code, "%s", message.text);
-	} else if (message.type == VM_MESSAGE_BREAK) {
+	} else if (message.type == MESSAGE_BREAK) {
 		vm_break(vm);
-	} else if (message.type == VM_MESSAGE_POWER_BUTTON) {
+	} else if (message.type == MESSAGE_POWER_BUTTON) {
 		vm_press_power_button(vm);
 	}
 }
@@ -104,7 +92,7 @@ static int vm_create_loop(struct vm *vm, struct err *e)
 	if (status == 0)
 		status = evl_add(&vm->evl, &vm->end_source, vm->end_event, EPOLLIN, end_ready);
 	if (status == 0)
-		status = evl_add(&vm->evl, &vm->channel_source, VM_FD_CHANNEL, EPOLLIN,
+		status = evl_add(&vm->evl, &vm->channel_source, PROCESS_FD_CHANNEL, EPOLLIN,
 				 channel_ready);
 	return status < 0 ? err_errno(e, status, "event loop") : 0;
 }
@@ -113,7 +101,10 @@ static int vm_create_memory(struct vm *vm, struct err *e)
 {
 	struct gmem_range ranges[GMEM_REGIONS_MAX];
 	int nr = arch_mem_layout(vm->setup->mem_bytes, ranges, e);
-	int status = nr < 0 ? nr : gmem_create(&vm->mem, GMEM_PRIVATE, ranges, (u32)nr, e);
+	int status = nr < 0 ? nr
+			    : gmem_create(&vm->mem,
+					  vm->setup->nr_vdevs > 0 ? GMEM_SHARED : GMEM_PRIVATE,
+					  ranges, (u32)nr, e);
 
 	if (status == 0)
 		status = kvm_vm_map_memory(&vm->kvm, &vm->mem, e);
@@ -140,10 +131,20 @@ static int vm_create_devices(struct vm *vm, struct fdset *fds, struct err *e)
 	return 0;
 }
 
+static int vm_create_virtio(struct vm *vm, struct fdset *fds, struct err *e)
+{
+	return IS_ENABLED(CONFIG_VIRTIO) ? vm_virtio_create(vm, fds, vm->boot.cmdline, e) : 0;
+}
+
 static int vm_load(struct vm *vm, struct fdset *fds, struct boot_entry *entry, struct err *e)
 {
-	const struct arch_machine machine = { .mem = &vm->mem, .nr_cpus = vm->setup->nr_cpus };
-	struct boot_source source = vm->setup->boot;
+	const struct vm_setup *setup = vm->setup;
+	const struct arch_machine machine = {
+		.mem = &vm->mem,
+		.nr_cpus = setup->nr_cpus,
+		.nr_virtio_mmio = setup->virtio == VM_VIRTIO_MMIO ? setup->nr_vdevs : 0,
+	};
+	struct boot_source source = vm->boot;
 	cleanup_fd int kernel_fd = fdset_take(fds, source.kernel_fd);
 	cleanup_fd int initrd_fd = fdset_take(fds, source.initrd_fd);
 	int status;
@@ -175,6 +176,8 @@ static int vm_build(struct vm *vm, struct fdset *fds, struct err *e)
 	if (status == 0)
 		status = vm_create_devices(vm, fds, e);
 	if (status == 0)
+		status = vm_create_virtio(vm, fds, e);
+	if (status == 0)
 		status = vm_load(vm, fds, &entry, e);
 	if (status == 0)
 		status = vm_cpus_create(vm, &entry, e);
@@ -194,7 +197,7 @@ static int vm_run(struct vm *vm, struct err *e)
 		vm_gate_decide(vm, false);
 		return status;
 	}
-	channel_send(VM_FD_CHANNEL, VM_MESSAGE_READY, 0, NULL);
+	channel_send(PROCESS_FD_CHANNEL, MESSAGE_READY, 0, NULL);
 	vm_gate_decide(vm, true);
 	status = evl_run(&vm->evl);
 	if (status < 0)
@@ -210,34 +213,23 @@ static int vm_run(struct vm *vm, struct err *e)
 static void vm_finish(struct vm *vm)
 {
 	vm_cpus_stop(vm);
+	if (IS_ENABLED(CONFIG_VIRTIO))
+		vm_virtio_destroy(vm);
 	while (vm->nr_devices > 0)
 		dev_destroy(vm->devices[--vm->nr_devices]);
 }
 
 static int vm_receive_setup(struct vm_setup *setup, struct fdset *fds)
 {
-	ssize_t got = recv(VM_FD_CHANNEL, setup, sizeof(*setup), 0);
+	ssize_t got = recv(PROCESS_FD_CHANNEL, setup, sizeof(*setup), 0);
 
 	if (got < (ssize_t)offsetof(struct vm_setup, cfg) ||
 	    got != (ssize_t)(offsetof(struct vm_setup, cfg) + setup->cfg_used))
 		return -EPROTO;
 	fds->count = setup->nr_fds;
 	for (u32 i = 0; i < setup->nr_fds; i++)
-		fds->fds[i] = VM_FD_FIRST + (int)i;
+		fds->fds[i] = PROCESS_FD_FIRST + (int)i;
 	return 0;
-}
-
-/*
- * Ctrl-C and `timeout` signal the whole process group. The supervisor takes that in order; this
- * process, which outside of a process namespace of its own would die of it, ends when told.
- * A closed pipe and a full file (SIGXFSZ) are errors of a write, not ends.
- */
-static void ignore_user_signals(void)
-{
-	static const int ignored[] = { SIGPIPE, SIGXFSZ, SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-
-	for (u32 i = 0; i < ARRAY_SIZE(ignored); i++)
-		signal(ignored[i], SIG_IGN);
 }
 
 int vm_process_main(bool user_ns)
@@ -248,29 +240,26 @@ int vm_process_main(bool user_ns)
 	struct fdset fds;
 	int status;
 
-	prctl(PR_SET_NAME, "kiln-vm", 0, 0, 0);
-	ignore_user_signals();
+	process_begin("kiln-vm");
 	if (!setup || !vm || vm_receive_setup(setup, &fds) < 0) {
 		free(setup);
 		free(vm);
 		return VM_END_FAILED;
 	}
-	log_set_sink(log_to_supervisor, NULL);
 	*vm = (struct vm){ .setup = setup,
+			   .boot = setup->boot,
 			   .end = VM_END_FAILED,
 			   .end_event = -1,
 			   .mem.memfd = -1,
 			   .kvm = { .kvm_fd = -1, .vm_fd = -1 } };
 	vm_host_init(vm);
-	vm_filter_report_setup();
-	spawn_die_with_parent();
-	status = IS_ENABLED(CONFIG_JAIL) && setup->jailed ? jail_enter(user_ns, &e) : 0;
+	status = IS_ENABLED(CONFIG_JAIL) && setup->jailed ? process_enter_jail(user_ns, &e) : 0;
 	if (status == 0)
 		status = vm_build(vm, &fds, &e);
 	if (status == 0)
 		status = vm_run(vm, &e);
 	vm_finish(vm);
-	channel_send(VM_FD_CHANNEL, VM_MESSAGE_ENDED, (s32)vm->end,
+	channel_send(PROCESS_FD_CHANNEL, MESSAGE_ENDED, (s32)vm->end,
 		     status < 0 ? e.text : vm->end_text);
 	return (int)vm->end;
 }

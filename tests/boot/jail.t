@@ -26,15 +26,17 @@ sub descriptor_kinds {
 	return join ' ', sort keys %kinds;
 }
 
+# A process of a machine's, with so many threads and these descriptors.
 sub is_confined {
-	my ($m, $uid, $name) = @_;
-	my $vm = $m->vm_pid;
+	my ($vm, $uid, $name, $nr_threads, $descriptors) = @_;
 	my $status = "/proc/$vm/status";
 	my @threads = threads_of($vm);
 
-	is(scalar @threads, 3, "$name: a thread for each vCPU, and one more");
-	is(join(' ', map { status_field("$_/status", 'Seccomp') } @threads), '2 2 2', "$name: each thread is under a filter");
-	is(join(' ', map { status_field("$_/status", 'NoNewPrivs') } @threads), '1 1 1', "$name: no thread can gain privileges");
+	is(scalar @threads, $nr_threads, "$name: its threads");
+	for my $field ([ Seccomp => 2, 'under a filter' ], [ NoNewPrivs => 1, 'without a way to gain privileges' ]) {
+		my %found = map { status_field("$_/status", $field->[0]) => 1 } @threads;
+		is(join(' ', keys %found), $field->[1], "$name: each thread is $field->[2]");
+	}
 	for my $set (qw(CapInh CapPrm CapEff CapBnd CapAmb)) {
 		my %found = map { status_field("$_/status", $set) => 1 } @threads;
 		is(join(' ', keys %found), '0' x 16, "$name: $set is empty in each thread");
@@ -53,9 +55,18 @@ sub is_confined {
 	my $net = slurp("/proc/$vm/net/dev");
 	unlike($net, qr/^\s*(?!lo:)\w+:/m, '... and no network but lo');
 	like(slurp("/proc/$vm/limits"), qr/^Max core file size\s+0\s+0\s/m, "$name: no core file of guest memory");
-	is(descriptor_kinds($vm), '/dev/kvm /dev/null anon_inode:[eventfd] anon_inode:[eventpoll] anon_inode:[timerfd]'
-			. ' anon_inode:kvm-vcpu anon_inode:kvm-vm pipe socket',
-		"$name: its descriptors are KVM's, pipes, the channel, events and timers");
+	is(descriptor_kinds($vm), $descriptors, "$name: its descriptors are those it needs");
+}
+
+# A machine with a virtio device: all its processes.
+sub machine_is_confined {
+	my ($m, $uid, $name) = @_;
+	my ($device) = $m->device_pids;
+	my $vm_descriptors = '/dev/kvm /dev/null /memfd:kiln-guest (deleted) anon_inode:[eventfd] anon_inode:[eventpoll]'
+		. ' anon_inode:[timerfd] anon_inode:kvm-vcpu anon_inode:kvm-vm pipe socket';
+
+	is_confined($m->vm_pid, $uid, "$name: vm process", 3, $vm_descriptors);
+	is_confined($device, $uid, "$name: device", 1, '/dev/null anon_inode:[eventpoll] socket');
 	is(status_field("/proc/$m->{pid}/status", 'Seccomp'), 2, "$name: the supervisor is under a filter, too");
 	is(status_field("/proc/$m->{pid}/status", 'NoNewPrivs'), 1, '... and cannot gain privileges');
 }
@@ -63,12 +74,12 @@ sub is_confined {
 # ---- As whoever runs the tests ----------------------------------------------------------------------
 
 {
-	my $m = start_idle([]);
-	is_confined($m, is_root() ? 65534 : $>, is_root() ? 'started by root' : 'started by a user');
-	my $vm = $m->vm_pid;
+	my $m = start_idle([ '--device', 'virtio-rng' ]);
+	machine_is_confined($m, is_root() ? 65534 : $>, is_root() ? 'started by root' : 'started by a user');
+	my @pids = ($m->vm_pid, $m->device_pids);
 	$m->signal('KILL');
 	$m->wait_end;
-	ok(wait_for_end_of($vm), 'the vm process of a killed supervisor ends');
+	ok(wait_for_end_of($_), 'a process of a killed supervisor ends') for @pids;
 	nothing_is_left('... and nothing stays');
 }
 {
@@ -91,8 +102,8 @@ SKIP: {
 		chmod 0755, "$dir/$name";
 	}
 	my @user = (kiln => "$dir/kiln", under => [ as_nobody() ]);
-	my $m = start_idle([], guest => "$dir/idle", @user);
-	is_confined($m, 65534, 'started by a user');
+	my $m = start_idle([ '--device', 'virtio-rng' ], guest => "$dir/idle", @user);
+	machine_is_confined($m, 65534, 'started by a user');
 	isnt(readlink '/proc/' . $m->vm_pid . '/ns/user', readlink '/proc/self/ns/user', 'started by a user: a user namespace of its own');
 	$m->signal('TERM');
 	ends_with($m, 143, qr/signal 15/, 'started by a user: ends in order');

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Fuzz target: what a vm process that was taken over may say to the supervisor.
-// test-sources: src/vm/channel.c src/ctl/terminal.c src/dev/dev_class.c src/evl/evl.c src/jail/policy.c src/jail/spawn.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c policies
+// test-sources: src/jail/channel.c src/ctl/terminal.c src/dev/dev_class.c src/evl/evl.c src/jail/policy.c src/jail/spawn.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c policies
 #include "ctl/supervisor.c"
 #include "util/bytes.h"
 
@@ -16,6 +16,14 @@ struct step {
 enum { KIND_RAW = 0x80, KIND_HANG_UP = 0xff, RAW_FACTOR = 5 };
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
+
+/* The machine of this target has no serial port; nobody asks. */
+struct serial_cfg *plan_stdin_port(struct plan *plan, u32 *at)
+{
+	(void)plan;
+	(void)at;
+	return NULL;
+}
 
 static void expect(bool holds, const char *what)
 {
@@ -45,7 +53,7 @@ static void check_line(enum log_level level, const char *line, void *opaque)
 /* Return: how many bytes of the input were used; what does not fit into the socket is lost. */
 static size_t send_step(int fd, const struct step *step, const u8 *data, size_t size)
 {
-	struct vm_message message = { .type = step->kind, .code = (s32)le32_get(step->code) };
+	struct message message = { .type = step->kind, .code = (s32)le32_get(step->code) };
 	size_t len = MIN((size_t)step->len * RAW_FACTOR, size);
 
 	if (step->kind >= KIND_RAW) {
@@ -57,14 +65,21 @@ static size_t send_step(int fd, const struct step *step, const u8 *data, size_t 
 	return len;
 }
 
-static void supervisor_open(struct supervisor *sup, int channel_fd)
+/* A supervisor with one process to listen to: the vm process, or a device's. */
+static struct member *supervisor_open(struct supervisor *sup, int channel_fd, bool is_device)
 {
+	struct member *member = is_device ? &sup->devices[0] : &sup->vm;
+
 	memset(sup, 0, sizeof(*sup));
-	sup->channel_fd = channel_fd;
-	sup->input.pipe_fd = -1;
-	expect(evl_create(&sup->evl) == 0 && evl_add(&sup->evl, &sup->channel_source, channel_fd,
+	sup->input.pipe_fd = sup->vm.child.pid_fd = sup->vm.channel_fd = -1;
+	*member = (struct member){ .sup = sup,
+				   .device = is_device ? "virtio-rng.0" : NULL,
+				   .child.pid_fd = -1,
+				   .channel_fd = channel_fd };
+	expect(evl_create(&sup->evl) == 0 && evl_add(&sup->evl, &member->channel_source, channel_fd,
 						     EPOLLIN, channel_ready) == 0,
 	       "no event loop");
+	return member;
 }
 
 /* Everything that was sent is read, one message a turn; then the loop has nothing to do. */
@@ -83,6 +98,7 @@ static void supervisor_listen(struct supervisor *sup)
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	static struct supervisor sup;
+	struct member *member;
 	struct step step;
 	size_t len;
 	int ends[2];
@@ -90,7 +106,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	log_set_sink(check_line, NULL);
 	log_set_level(LOG_DEBUG);
 	expect(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0, "no socket");
-	supervisor_open(&sup, ends[0]);
+	member = supervisor_open(&sup, ends[0], size % 2);
 	for (u32 i = 0; i < STEPS_MAX && size >= sizeof(step); i++) {
 		memcpy(&step, data, sizeof(step));
 		data += sizeof(step);
@@ -105,8 +121,9 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	}
 	fd_close(&ends[1]);
 	supervisor_listen(&sup);
-	expect(sup.channel_source.fd < 0, "the end was not seen");
+	expect(member->channel_source.fd < 0, "the end was not seen");
 	check_text(sup.reason, sizeof(sup.reason));
+	check_text(member->reason, sizeof(member->reason));
 	evl_destroy(&sup.evl);
 	fd_close(&ends[0]);
 	return 0;

@@ -96,12 +96,13 @@ static const struct call never_allowed[] = {
 	CALL(remap_file_pages, ADDRESS, 4096, 0, 0, 0),
 	CALL(socket, AF_UNIX, SOCK_STREAM, 0),
 	CALL(socket, AF_INET, SOCK_DGRAM, 0),
-	CALL(socketpair, AF_UNIX, SOCK_STREAM, 0, ADDRESS),
+	CALL(socketpair, AF_INET, SOCK_STREAM, 0, ADDRESS),
 	CALL(connect, 3, ADDRESS, 16),
 	CALL(bind, 3, ADDRESS, 16),
 	CALL(listen, 3, 1),
 	CALL(sendmsg, 3, ADDRESS, 0),
 	CALL(recvmsg, 3, ADDRESS, 0),
+	CALL(recvmsg, 3, ADDRESS, MSG_DONTWAIT),
 	CALL(sendto, 3, ADDRESS, 1, 0, ADDRESS, 16),
 	CALL(openat, (u64)AT_FDCWD, ADDRESS, O_RDONLY),
 	CALL(openat2, (u64)AT_FDCWD, ADDRESS, ADDRESS, 24),
@@ -153,6 +154,11 @@ static const struct call vcpu_allowed[] = {
 	CALL(ioctl, 3, KVM_RUN | 0x500000000, 0), /* the kernel reads 32 bits of a request */
 	CALL(timerfd_settime, 3, 0, ADDRESS, 0),
 	CALL(sendto, 0, ADDRESS, 280, MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0),
+	IOCTL(KVM_IRQFD),
+	IOCTL(KVM_IOEVENTFD),
+	IOCTL(KVM_SET_GSI_ROUTING),
+	CALL(sendmsg, 3, ADDRESS, MSG_NOSIGNAL | MSG_DONTWAIT),
+	CALL(recvmsg, 3, ADDRESS, MSG_CMSG_CLOEXEC | MSG_DONTWAIT),
 };
 
 static const struct call vcpu_denied[] = {
@@ -161,15 +167,13 @@ static const struct call vcpu_denied[] = {
 	CALL(ioctl, 3, KVM_CREATE_VCPU, 0),
 	IOCTL(KVM_SET_USER_MEMORY_REGION),
 	IOCTL(KVM_CREATE_DEVICE),
-	IOCTL(KVM_IRQFD),
-	IOCTL(KVM_IOEVENTFD),
-	IOCTL(KVM_SET_GSI_ROUTING),
 #if defined(__x86_64__)
 	IOCTL(KVM_SET_REGS),
 	IOCTL(KVM_SET_MSRS),
 #endif
 	CALL(seccomp, SECCOMP_SET_MODE_FILTER, 0, ADDRESS),
 	CALL(clone, THREAD_FLAGS),
+	CALL(socketpair, AF_UNIX, SOCK_STREAM, 0, ADDRESS),
 	CALL(memfd_create, ADDRESS, 0),
 	CALL(ftruncate, 3, 0),
 	CALL(fcntl, 3, F_GETFL),
@@ -216,6 +220,7 @@ static const struct call vm_main_denied[] = {
 	CALL(accept4, 3, ADDRESS, ADDRESS, SOCK_CLOEXEC | SOCK_NONBLOCK),
 	CALL(accept4, 3, 0, 0, 0),
 	CALL(recvfrom, 0, ADDRESS, 1, 0, ADDRESS, ADDRESS),
+	CALL(socketpair, AF_UNIX, SOCK_STREAM, 0, ADDRESS),
 	CALL(memfd_create, ADDRESS, 0),
 	CALL(pread64, 3, ADDRESS, 1, 0),
 	CALL(fcntl, 3, F_SETFL, O_NONBLOCK),

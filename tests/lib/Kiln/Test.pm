@@ -523,6 +523,12 @@ sub wait_end {
 	return $m->{status};
 }
 
+# The processes of its virtio devices, in no order.
+sub device_pids {
+	my ($m) = @_;
+	return grep { Kiln::Test::comm_of($_) eq 'kiln-device' } Kiln::Test::children_of($m->{pid});
+}
+
 # The process that runs the guest, once it is Kiln's and not a copy of the supervisor any more.
 sub vm_pid {
 	my ($m) = @_;

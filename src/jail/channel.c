@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What supervisor and vm process say to each other.
-#include "vm/channel.h"
+#include "jail/channel.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
-int channel_send(int fd, enum vm_message_type type, s32 code, const char *text)
+int channel_send(int fd, enum message_type type, s32 code, const char *text)
 {
-	struct vm_message message = { .type = type, .code = code };
+	struct message message = { .type = type, .code = code };
 	ssize_t sent;
 
 	if (text)
@@ -29,7 +29,7 @@ static void text_make_printable(char *text, size_t size)
 			*text = '?';
 }
 
-int channel_receive(int fd, struct vm_message *message, int flags)
+int channel_receive(int fd, struct message *message, int flags)
 {
 	ssize_t got;
 

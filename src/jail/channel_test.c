@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Messages between supervisor and vm process: whole, cut, garbled, unread, and the last of all.
-// test-sources: src/vm/channel.c src/util/fd.c
+// test-sources: src/jail/channel.c src/util/fd.c
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -12,12 +12,12 @@
 
 #include <cmocka.h>
 
+#include "jail/channel.h"
 #include "util/fd.h"
-#include "vm/channel.h"
 
 struct bench {
 	int here, there;
-	struct vm_message message;
+	struct message message;
 };
 
 static int setup(void **state)
@@ -52,9 +52,9 @@ static void a_message_arrives_whole(void **state)
 {
 	struct bench *b = *state;
 
-	assert_int_equal(channel_send(b->there, VM_MESSAGE_ENDED, -7, "all is over"), 0);
+	assert_int_equal(channel_send(b->there, MESSAGE_ENDED, -7, "all is over"), 0);
 	assert_int_equal(receive(b), 1);
-	assert_int_equal(b->message.type, VM_MESSAGE_ENDED);
+	assert_int_equal(b->message.type, MESSAGE_ENDED);
 	assert_int_equal(b->message.code, -7);
 	assert_string_equal(b->message.text, "all is over");
 	assert_int_equal(receive(b), -EAGAIN);
@@ -67,8 +67,8 @@ static void no_text_is_an_empty_one_and_a_long_one_is_cut(void **state)
 
 	memset(text, 't', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
-	assert_int_equal(channel_send(b->there, VM_MESSAGE_READY, 0, NULL), 0);
-	assert_int_equal(channel_send(b->there, VM_MESSAGE_LOG, 0, text), 0);
+	assert_int_equal(channel_send(b->there, MESSAGE_READY, 0, NULL), 0);
+	assert_int_equal(channel_send(b->there, MESSAGE_LOG, 0, text), 0);
 	assert_int_equal(receive(b), 1);
 	assert_string_equal(b->message.text, "");
 	assert_int_equal(receive(b), 1);
@@ -78,7 +78,7 @@ static void no_text_is_an_empty_one_and_a_long_one_is_cut(void **state)
 static void text_without_an_end_gets_one(void **state)
 {
 	struct bench *b = *state;
-	struct vm_message endless = { .type = VM_MESSAGE_LOG };
+	struct message endless = { .type = MESSAGE_LOG };
 
 	memset(endless.text, 'e', sizeof(endless.text));
 	assert_int_equal(send(b->there, &endless, sizeof(endless), 0), sizeof(endless));
@@ -90,22 +90,21 @@ static void text_that_would_steer_a_terminal_is_made_printable(void **state)
 {
 	struct bench *b = *state;
 
-	channel_send(b->there, VM_MESSAGE_LOG, 0, "a\033[2J\r\nb\tc\177d\302\233e~ ");
+	channel_send(b->there, MESSAGE_LOG, 0, "a\033[2J\r\nb\tc\177d\302\233e~ ");
 	assert_int_equal(receive(b), 1);
 	assert_string_equal(b->message.text, "a?[2J??b?c?d??e~ ");
 }
 
 static void what_is_not_the_size_of_a_message_is_none(void **state)
 {
-	static const size_t sizes[] = { 1, sizeof(struct vm_message) - 1,
-					sizeof(struct vm_message) + 1,
-					sizeof(struct vm_message) * 2 };
+	static const size_t sizes[] = { 1, sizeof(struct message) - 1, sizeof(struct message) + 1,
+					sizeof(struct message) * 2 };
 	struct bench *b = *state;
-	char bytes[sizeof(struct vm_message) * 2] = { 0 };
+	char bytes[sizeof(struct message) * 2] = { 0 };
 
 	for (u32 i = 0; i < ARRAY_SIZE(sizes); i++) {
 		assert_int_equal(send(b->there, bytes, sizes[i], 0), sizes[i]);
-		channel_send(b->there, VM_MESSAGE_READY, 0, NULL);
+		channel_send(b->there, MESSAGE_READY, 0, NULL);
 		assert_int_equal(receive(b), -EPROTO);
 		assert_int_equal(receive(b), 1); /* the next one is not harmed */
 	}
@@ -115,7 +114,7 @@ static void the_end_comes_after_the_last_message(void **state)
 {
 	struct bench *b = *state;
 
-	channel_send(b->there, VM_MESSAGE_ENDED, 0, "farewell");
+	channel_send(b->there, MESSAGE_ENDED, 0, "farewell");
 	fd_close(&b->there);
 	assert_int_equal(receive(b), 1);
 	assert_string_equal(b->message.text, "farewell");
@@ -127,8 +126,8 @@ static void the_last_message_counts_though_the_other_side_left_ours_unread(void 
 {
 	struct bench *b = *state;
 
-	channel_send(b->here, VM_MESSAGE_STOP, 0, NULL); /* crosses the farewell */
-	channel_send(b->there, VM_MESSAGE_ENDED, 0, "farewell");
+	channel_send(b->here, MESSAGE_STOP, 0, NULL); /* crosses the farewell */
+	channel_send(b->there, MESSAGE_ENDED, 0, "farewell");
 	fd_close(&b->there);
 	assert_int_equal(receive(b), 1);
 	assert_string_equal(b->message.text, "farewell");
@@ -140,11 +139,11 @@ static void sending_waits_for_nobody(void **state)
 	struct bench *b = *state;
 	u32 sent = 0;
 
-	while (channel_send(b->there, VM_MESSAGE_LOG, 0, "again") == 0)
+	while (channel_send(b->there, MESSAGE_LOG, 0, "again") == 0)
 		assert_true(++sent < 1000000);
-	assert_int_equal(channel_send(b->there, VM_MESSAGE_LOG, 0, "again"), -EAGAIN);
+	assert_int_equal(channel_send(b->there, MESSAGE_LOG, 0, "again"), -EAGAIN);
 	assert_int_equal(receive(b), 1);
-	assert_int_equal(channel_send(b->there, VM_MESSAGE_LOG, 0, "again"), 0);
+	assert_int_equal(channel_send(b->there, MESSAGE_LOG, 0, "again"), 0);
 }
 
 static void sending_to_nobody_is_an_error_and_no_signal(void **state)
@@ -153,9 +152,9 @@ static void sending_to_nobody_is_an_error_and_no_signal(void **state)
 
 	signal(SIGPIPE, SIG_DFL);
 	fd_close(&b->there);
-	assert_int_equal(channel_send(b->here, VM_MESSAGE_STOP, 0, NULL), -EPIPE);
+	assert_int_equal(channel_send(b->here, MESSAGE_STOP, 0, NULL), -EPIPE);
 	fd_close(&b->here);
-	assert_int_equal(channel_send(b->here, VM_MESSAGE_STOP, 0, NULL), -EBADF);
+	assert_int_equal(channel_send(b->here, MESSAGE_STOP, 0, NULL), -EBADF);
 	assert_int_equal(receive(b), -EBADF);
 }
 

@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The machine's virtio devices: each a front for the guest, on one transport, and a vhost-user socket
+// to the process that does the work.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "util/fd.h"
+#include "util/log.h"
+#include "vhost/vhost_frontend.h"
+#include "virtio/front.h"
+#include "virtio/mmio.h"
+#include "virtio/pci.h"
+#include "vm/vm.h"
+
+/*
+ * front.lock guards vhost, too: its verbs are called by vCPUs (status changes) and by vm main (news
+ * of configuration space).
+ */
+struct vm_vdev {
+	struct vm *vm;
+	const struct vm_setup_vdev *setup;
+	struct vfront front;
+	struct vhost_frontend vhost;
+	union {
+		struct virtio_pci pci;
+		struct virtio_mmio mmio;
+	};
+	bool has_front, has_transport;
+	int err_fd; /* eventfd: the device met a mistake of its driver's */
+	struct evl_source err_source, news_source;
+};
+
+struct vm_virtio_devices {
+	bool is_pci;
+	u32 nr;
+	struct vm_vdev devices[VM_VDEVS_MAX];
+};
+
+/* --- What the driver asks for, carried to the device's process --- */
+
+static struct vm_vdev *vdev_of(struct vfront *front)
+{
+	return container_of(front, struct vm_vdev, front);
+}
+
+static void front_stop(struct vfront *front)
+{
+	struct vm_vdev *v = vdev_of(front);
+	struct err e;
+	u16 base;
+
+	for (u32 qi = 0; qi < front->nr_queues && !v->vhost.dead; qi++)
+		if (front->queues[qi].enabled)
+			vhost_frontend_stop_ring(&v->vhost, qi, &base, &e);
+}
+
+static int start_rings(struct vm_vdev *v, struct err *e)
+{
+	struct vfront *front = &v->front;
+	int status = vhost_frontend_set_features(&v->vhost, front->features, e);
+
+	for (u32 qi = 0; qi < front->nr_queues && status == 0; qi++) {
+		const struct vfront_queue *q = &front->queues[qi];
+		const struct vhost_ring ring = {
+			.size = q->size,
+			.desc_gpa = q->desc_gpa,
+			.avail_gpa = q->avail_gpa,
+			.used_gpa = q->used_gpa,
+			.kick_fd = q->kick_fd,
+			.call_fd = front->transport->call_fd(front, qi),
+		};
+
+		if (q->enabled)
+			status = vhost_frontend_start_ring(&v->vhost, qi, &ring, &v->vm->mem, e);
+	}
+	return status;
+}
+
+static int front_start(struct vfront *front)
+{
+	struct err e;
+	int status = start_rings(vdev_of(front), &e);
+
+	if (status < 0) {
+		log_guest(&front->log, "%s: %s", front->name, e.text);
+		front_stop(front);
+	}
+	return status;
+}
+
+static void front_calls_changed(struct vfront *front)
+{
+	struct vm_vdev *v = vdev_of(front);
+	struct err e;
+
+	for (u32 qi = 0; qi < front->nr_queues && !v->vhost.dead; qi++)
+		if (front->queues[qi].enabled)
+			vhost_frontend_set_call(&v->vhost, qi, front->transport->call_fd(front, qi),
+						&e);
+}
+
+/* What the device made of a write is what the driver reads next. */
+static void front_config_write(struct vfront *front, u32 offset, const void *src, u32 len)
+{
+	struct vm_vdev *v = vdev_of(front);
+	struct err e;
+
+	if (vhost_frontend_set_config(&v->vhost, offset, src, len, &e) < 0 ||
+	    vhost_frontend_get_config(&v->vhost, 0, front->config, front->config_bytes, &e) < 0)
+		log_guest(&front->log, "%s: %s", front->name, e.text);
+}
+
+static const struct vfront_ops front_ops = {
+	.start = front_start,
+	.stop = front_stop,
+	.calls_changed = front_calls_changed,
+	.config_write = front_config_write,
+};
+
+/* --- What the device's process tells --- */
+
+static void err_ready(struct evl_source *source, u32 epoll_events)
+{
+	struct vm_vdev *v = container_of(source, struct vm_vdev, err_source);
+
+	(void)epoll_events;
+	doorbell_drain(v->err_fd);
+	vfront_needs_reset(&v->front, "its driver made a mistake");
+}
+
+static void news_config(struct vm_vdev *v)
+{
+	u8 config[VFRONT_CONFIG_BYTES_MAX];
+	struct err e;
+	int status;
+
+	pthread_mutex_lock(&v->front.lock);
+	status = vhost_frontend_get_config(&v->vhost, 0, config, v->front.config_bytes, &e);
+	pthread_mutex_unlock(&v->front.lock);
+	if (status == 0)
+		vfront_config_changed(&v->front, config);
+}
+
+/* A process that is gone is told by the supervisor, who knows how it ended. */
+static void news_ready(struct evl_source *source, u32 epoll_events)
+{
+	struct vm_vdev *v = container_of(source, struct vm_vdev, news_source);
+
+	(void)epoll_events;
+	switch (vhost_frontend_news(&v->vhost)) {
+	case VHOST_NEWS_CONFIG_CHANGED:
+		news_config(v);
+		break;
+	case VHOST_NEWS_GONE:
+		evl_remove(&v->vm->evl, source);
+		break;
+	case VHOST_NEWS_NONE:
+		break;
+	}
+}
+
+/* --- Life --- */
+
+static int vdev_greet(struct vm_vdev *v, struct fdset *fds, u8 *config, struct err *e)
+{
+	cleanup_fd int fd = fdset_take(fds, v->setup->socket_index);
+	int status = vhost_frontend_start(&v->vhost, &fd, e);
+
+	if (status == 0)
+		status = vhost_frontend_set_memory(&v->vhost, &v->vm->mem, e);
+	if (status == 0 && v->setup->config_bytes > 0)
+		status = vhost_frontend_get_config(&v->vhost, 0, config, v->setup->config_bytes, e);
+	return status;
+}
+
+static int vdev_create_front(struct vm_vdev *v, const u8 *config, struct err *e)
+{
+	const struct vm_setup_vdev *setup = v->setup;
+	const u32 nr_offered = v->vhost.nr_queues_max;
+	const struct vfront_device device = {
+		.name = setup->name,
+		.virtio_id = setup->virtio_id,
+		.queue_size_max = setup->queue_size_max,
+		.nr_queues = nr_offered > 0 ? MIN(setup->nr_queues, nr_offered) : setup->nr_queues,
+		.config_bytes = setup->config_bytes,
+		.features = v->vhost.features,
+		.config = config,
+	};
+	int status = vfront_init(&v->front, &device, &front_ops, e);
+
+	v->has_front = status == 0;
+	return status;
+}
+
+static int vdev_listen(struct vm_vdev *v, struct err *e)
+{
+	struct evl *evl = &v->vm->evl;
+	int status;
+
+	v->err_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (v->err_fd < 0)
+		return err_errno(e, -errno, "eventfd");
+	v->vhost.err_fd = v->err_fd;
+	status = evl_add(evl, &v->err_source, v->err_fd, EPOLLIN, err_ready);
+	if (status == 0 && v->vhost.channel_fd >= 0)
+		status = evl_add(evl, &v->news_source, v->vhost.channel_fd, EPOLLIN, news_ready);
+	return status < 0 ? err_errno(e, status, "event loop") : 0;
+}
+
+/* Slot 0 of the bus is the host bridge: the first device is in slot 1, and so on. */
+static int vdev_put_on_pci(struct vm_vdev *v, u32 index, struct err *e)
+{
+	const u32 slot = index + 1;
+	const struct virtio_pci_place place = {
+		.bus = v->vm->host.pci,
+		.host = &v->vm->doorbells,
+		.evl = &v->vm->evl,
+		.slot = slot,
+		.gsi = arch_pci_gsi(slot),
+		.line_slot = VM_DEVICES_MAX + index,
+	};
+
+	return virtio_pci_create(&v->pci, &v->front, &place, e);
+}
+
+static int vdev_put_on_mmio(struct vm_vdev *v, u32 index, char *cmdline, struct err *e)
+{
+	const struct arch_mmio_place place = arch_virtio_mmio_place(index);
+	size_t used = strlen(cmdline);
+	char words[64];
+
+	arch_virtio_mmio_words(&place, words, sizeof(words));
+	if (used + strlen(words) >= ARCH_CMDLINE_BYTES)
+		return err_set(e, -EINVAL, "no room on the kernel's command line for '%s'", words);
+	memcpy(cmdline + used, words, strlen(words) + 1);
+	return virtio_mmio_create(&v->mmio, &v->front, &v->vm->mmio, place.gpa, place.gsi,
+				  &v->vm->doorbells, e);
+}
+
+static int vdev_create(struct vm_vdev *v, u32 index, struct fdset *fds, char *cmdline,
+		       struct err *e)
+{
+	u8 config[VFRONT_CONFIG_BYTES_MAX] = { 0 };
+	int status = vdev_greet(v, fds, config, e);
+
+	if (status == 0)
+		status = vdev_create_front(v, config, e);
+	if (status == 0)
+		status = vdev_listen(v, e);
+	if (status < 0)
+		return status;
+	v->has_transport = true; /* its destroy is safe when its create failed */
+	if (IS_ENABLED(CONFIG_VIRTIO_PCI) && v->vm->virtio->is_pci)
+		return vdev_put_on_pci(v, index, e);
+	return IS_ENABLED(CONFIG_VIRTIO_MMIO) ? vdev_put_on_mmio(v, index, cmdline, e) : -ENODEV;
+}
+
+static void vdev_destroy(struct vm_vdev *v)
+{
+	struct evl *evl = &v->vm->evl;
+
+	if (IS_ENABLED(CONFIG_VIRTIO_PCI) && v->has_transport && v->vm->virtio->is_pci)
+		virtio_pci_destroy(&v->pci);
+	else if (IS_ENABLED(CONFIG_VIRTIO_MMIO) && v->has_transport)
+		virtio_mmio_destroy(&v->mmio);
+	evl_remove(evl, &v->err_source);
+	evl_remove(evl, &v->news_source);
+	if (v->has_front)
+		vfront_destroy(&v->front);
+	vhost_frontend_destroy(&v->vhost);
+	fd_close(&v->err_fd);
+}
+
+int vm_virtio_create(struct vm *vm, struct fdset *fds, char *cmdline, struct err *e)
+{
+	const struct vm_setup *setup = vm->setup;
+	struct vm_virtio_devices *all;
+
+	if (setup->nr_vdevs == 0)
+		return 0;
+	vm->virtio = all = calloc(1, sizeof(*all));
+	if (!all)
+		return err_set(e, -ENOMEM, "no memory for %u virtio devices", setup->nr_vdevs);
+	vm_doorbells_init(vm);
+	all->is_pci = setup->virtio == VM_VIRTIO_PCI;
+	for (u32 i = 0; i < setup->nr_vdevs; i++) {
+		struct vm_vdev *v = &all->devices[all->nr++];
+
+		*v = (struct vm_vdev){ .vm = vm,
+				       .setup = &setup->vdevs[i],
+				       .vhost = { .fd = -1, .channel_fd = -1 },
+				       .err_fd = -1 };
+		if (vdev_create(v, i, fds, cmdline, e) < 0)
+			return err_prefix(e, "%s", v->setup->name);
+	}
+	return 0;
+}
+
+void vm_virtio_destroy(struct vm *vm)
+{
+	struct vm_virtio_devices *all = vm->virtio;
+
+	while (all && all->nr > 0)
+		vdev_destroy(&all->devices[--all->nr]);
+	free(all);
+	vm->virtio = NULL;
+}
