@@ -66,6 +66,7 @@ struct supervisor {
 	struct evl_source signal_source;
 	u32 nr_devices;
 	struct member vm, devices[VM_VDEVS_MAX];
+	const struct member *failed; /* the first device that did; NULL for none */
 	struct console_input input;
 	struct log_limit log_limit;
 	bool ended, stopping, denied, finished;
@@ -405,18 +406,22 @@ static void member_reap(struct member *member)
 			 "%s: its process ended with status %d", member->device, info.si_status);
 }
 
-/* A device that ends before the machine does takes the machine with it: nobody else has its state. */
+/*
+ * A device that ends before the machine does takes the machine with it: nobody else has its state.
+ * When the machine ends first its devices end in order, which is none of this: it is not asked twice.
+ */
 static void device_ended(struct member *member)
 {
 	struct supervisor *sup = member->sup;
+	char ended[64];
 
 	evl_remove(&sup->evl, &member->child_source);
 	evl_remove(&sup->evl, &member->channel_source);
 	member_reap(member);
-	if (!member->reason[0])
-		snprintf(member->reason, sizeof(member->reason), "%s: its process ended",
-			 member->device);
-	vm_request(sup, MESSAGE_STOP, VM_END_FAILED, member->reason);
+	if (member->reason[0] && !sup->failed)
+		sup->failed = member;
+	snprintf(ended, sizeof(ended), "%s: its process ended", member->device);
+	vm_request(sup, MESSAGE_STOP, VM_END_FAILED, member->reason[0] ? member->reason : ended);
 }
 
 static void child_ready(struct evl_source *source, u32 epoll_events)
@@ -640,19 +645,9 @@ static void supervisor_end_devices(struct supervisor *sup)
 			member_kill(member);
 		member_drain(member);
 		member_reap(member);
+		if (member->reason[0] && !sup->failed)
+			sup->failed = member;
 	}
-}
-
-/* A device that failed is the reason for a machine that failed, whoever was heard first. */
-static bool take_reason_of_device(struct supervisor *sup)
-{
-	for (u32 i = 0; i < sup->nr_devices; i++) {
-		if (sup->devices[i].reason[0]) {
-			memcpy(sup->reason, sup->devices[i].reason, sizeof(sup->reason));
-			return true;
-		}
-	}
-	return false;
 }
 
 /* What is known when the processes are gone. Return: the exit code. */
@@ -663,8 +658,9 @@ static int supervisor_verdict(struct supervisor *sup)
 	waitid(P_PID, (id_t)sup->vm.child.pid, &info, WEXITED);
 	supervisor_end_devices(sup);
 	if (sup->ended) {
-		if (sup->exit_code == VM_END_FAILED)
-			take_reason_of_device(sup);
+		/* A device that failed is the reason, whoever was heard first. */
+		if (sup->exit_code == VM_END_FAILED && sup->failed)
+			memcpy(sup->reason, sup->failed->reason, sizeof(sup->reason));
 		return sup->exit_code;
 	}
 	if (sup->denied)
