@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // virtio-blk: opening and locking of images, configuration space, requests good and bad, hosts that fail.
-// test-sources: drivers/virtio/blk/blk.c drivers/virtio/blk/image.c drivers/virtio/blk/engine_sync.c src/virtio/virtq.c src/virtio/vdev.c src/mem/guest_cursor.c src/mem/guest_mem.c src/evl/evl.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c src/util/opt.c tests/lib/fake_guest.c
+// test-sources: drivers/virtio/blk/blk.c drivers/virtio/blk/image.c drivers/virtio/blk/engine_sync.c src/virtio/virtq.c src/virtio/vdev.c src/mem/guest_cursor.c src/mem/guest_mem.c src/evl/evl.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c src/util/opt.c src/jail/policy.c tests/lib/fake_guest.c tests/lib/bpf_eval.c policies
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,15 +9,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/fs.h>
+#include <linux/seccomp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "drivers/virtio/blk/engine.h"
+#include "jail/policy.h"
+#include "tests/lib/bpf_eval.h"
 #include "tests/lib/fake_guest.h"
 #include "util/fd.h"
 
@@ -1066,6 +1074,46 @@ static void an_image_that_was_cut_short_is_an_io_error(void **state)
 	assert_answer(REQUEST(g, VIRTIO_BLK_T_IN, 1, IN(512), IN(1)), VIRTIO_BLK_S_OK, 513);
 }
 
+/* A host's real limits, beside those that are played: on the size of files, */
+static void a_limit_on_the_size_of_files_is_an_io_error(void **state)
+{
+	struct bench *b = *state;
+	struct fake_guest *g = start(b, "");
+	struct rlimit before, limit;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	limit = before;
+	limit.rlim_cur = 4096 + 100; /* half way */
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_ioerr(REQUEST(g, VIRTIO_BLK_T_OUT, 8, OUT(full_of(8), 512), IN(1)));
+	assert_int_equal(host[HOST_WRITE].made, 2);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_image(b, 4096, 4096 + 100, 8);
+	assert_ok(REQUEST(g, VIRTIO_BLK_T_OUT, 8, OUT(full_of(8), 512), IN(1)));
+	assert_image(b, 4096, 4096 + 512, 8);
+}
+
+/* and on writing at all. */
+static void an_image_that_was_sealed_is_an_io_error(void **state)
+{
+	struct bench *b = *state;
+	struct fake_guest *g;
+
+	unlink(b->path);
+	fd_close(&b->image_fd);
+	b->image_fd = memfd_create("image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	image_fill(b);
+	snprintf(b->path, sizeof(b->path), "/proc/self/fd/%d", b->image_fd);
+	g = start(b, "discard=on");
+	assert_int_equal(fcntl(b->image_fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
+	assert_ioerr(REQUEST(g, VIRTIO_BLK_T_OUT, 0, OUT(NULL, 512), IN(1)));
+	assert_ioerr(one_segment(g, VIRTIO_BLK_T_DISCARD, 0, 8, 0));
+	assert_ioerr(one_segment(g, VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, 1));
+	assert_answer(REQUEST(g, VIRTIO_BLK_T_IN, 0, IN(512), IN(1)), VIRTIO_BLK_S_OK, 513);
+	assert_image_untouched(b);
+}
+
 /* --- Direct I/O ------------------------------------------------------------------------------- */
 
 /* Not every file system has it. */
@@ -1143,6 +1191,35 @@ static void a_disk_works_after_every_reset(void **state)
 	}
 }
 
+/* --- Its process's seccomp policy ------------------------------------------------------------- */
+
+static bool policy_allows(int nr, u64 arg1)
+{
+	const struct policy *policy = policy_find(vdev_class_find("virtio-blk")->policy);
+	struct seccomp_data data = { .nr = nr, .args = { 3, arg1 } };
+
+	data.arch = IS_ENABLED(CONFIG_X86_64) ? AUDIT_ARCH_X86_64 : AUDIT_ARCH_AARCH64;
+	assert_non_null(policy);
+	return bpf_eval(policy->filter, &data) == SECCOMP_RET_ALLOW;
+}
+
+static void its_policy_allows_what_the_engine_calls_and_little_else(void **state)
+{
+	(void)state;
+	assert_true(policy_allows(SYS_preadv, 0));
+	assert_true(policy_allows(SYS_pwritev, 0));
+	assert_true(policy_allows(SYS_fdatasync, 0));
+	assert_true(policy_allows(SYS_fallocate, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE));
+	assert_true(policy_allows(SYS_fallocate, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE));
+	assert_true(policy_allows(SYS_ioctl, BLKDISCARD));
+	assert_false(policy_allows(SYS_fallocate, 0));
+	assert_false(policy_allows(SYS_fallocate, FALLOC_FL_ZERO_RANGE));
+	assert_false(policy_allows(SYS_fallocate, FALLOC_FL_COLLAPSE_RANGE));
+	assert_false(policy_allows(SYS_ioctl, BLKROSET));
+	assert_false(policy_allows(SYS_ftruncate, 0));
+	assert_false(policy_allows(SYS_openat, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1195,9 +1272,12 @@ int main(void)
 		T(what_the_host_refuses_is_an_io_error_and_the_next_request_works),
 		T(a_failing_host_is_named_in_the_log),
 		T(an_image_that_was_cut_short_is_an_io_error),
+		T(a_limit_on_the_size_of_files_is_an_io_error),
+		T(an_image_that_was_sealed_is_an_io_error),
 		T(direct_io_takes_buffers_of_any_alignment),
 		T(direct_io_goes_straight_to_aligned_buffers),
 		T(a_disk_works_after_every_reset),
+		cmocka_unit_test(its_policy_allows_what_the_engine_calls_and_little_else),
 	};
 
 	return cmocka_run_group_tests_name("virtio_blk", tests, NULL, NULL);
