@@ -115,8 +115,8 @@ static int open_error(const struct blk_cfg *cfg, int code, struct err *e)
 {
 	if (code == -EBUSY)
 		return err_set(e, code,
-			       "open '%s': the host itself uses this block device (mounted?): "
-			       "unmount it, or give `ro`",
+			       "'%s' is in use by another machine or disk, or mounted by the host: "
+			       "free it, or give `ro`",
 			       cfg->path);
 	if (code == -EINVAL && cfg->direct)
 		return err_set(e, code,
