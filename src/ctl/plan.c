@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "dev/serial_cfg.h"
+#include "stream/serial_cfg.h"
 #include "util/fd.h"
 
 /* Return: 0, or -ENOSPC when a build holds more devices than a machine has room for. */

@@ -20,11 +20,11 @@
 #include <unistd.h>
 
 #include "ctl/terminal.h"
-#include "dev/serial_cfg.h"
 #include "evl/evl.h"
 #include "jail/channel.h"
 #include "jail/policy.h"
 #include "jail/spawn.h"
+#include "stream/serial_cfg.h"
 #include "util/fd.h"
 #include "util/log.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Debug console: every byte written to port 0xe9 is output (as in Bochs and QEMU's isa-debugcon).
 #include "dev/dev_class.h"
-#include "dev/serial_cfg.h"
-#include "dev/stream.h"
+#include "stream/serial_cfg.h"
+#include "stream/stream.h"
 
 enum { DEBUGCON_PORT = 0xe9, DEBUGCON_PRESENT = 0xe9 };
 

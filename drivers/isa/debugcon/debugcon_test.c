@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Debug output to a pipe, to nowhere, and to a host that does not read.
-// test-sources: drivers/isa/debugcon/debugcon.c src/dev/stream.c src/dev/serial_cfg.c src/util/opt.c src/dev/dev_class.c src/bus/bus.c src/evl/evl.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c tests/lib/fake_machine.c
+// test-sources: drivers/isa/debugcon/debugcon.c src/stream/stream.c src/stream/serial_cfg.c src/util/opt.c src/dev/dev_class.c src/bus/bus.c src/evl/evl.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c tests/lib/fake_machine.c
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "dev/serial_cfg.h"
+#include "stream/serial_cfg.h"
 #include "tests/lib/fake_machine.h"
 #include "util/fd.h"
 

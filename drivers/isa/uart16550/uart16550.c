@@ -19,8 +19,8 @@
 
 #include "dev/byte_io.h"
 #include "dev/dev_class.h"
-#include "dev/serial_cfg.h"
-#include "dev/stream.h"
+#include "stream/serial_cfg.h"
+#include "stream/stream.h"
 
 enum {
 	UART_PORTS = 8,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Byte streams over pipes, sockets, files and terminals; hosts that read, do not, and leave.
-// test-sources: src/dev/stream.c src/evl/evl.c src/util/err.c src/util/fd.c src/util/log.c
+// test-sources: src/stream/stream.c src/evl/evl.c src/util/err.c src/util/fd.c src/util/log.c
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-#include "dev/stream.h"
+#include "stream/stream.h"
 #include "util/fd.h"
 
 enum { DEADLINE_MS = 10000, INPUT_MAX = 4096 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Where a device's bytes go on the host: parsing, opening, removing.
-#include "dev/serial_cfg.h"
+#include "stream/serial_cfg.h"
 
 #include <errno.h>
 #include <fcntl.h>

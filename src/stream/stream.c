@@ -13,7 +13,7 @@
 //
 // epoll reports hang-ups even for descriptors watched for nothing, so what is not wanted is not
 // registered at all. The exception is a client's socket: its hang-up is news.
-#include "dev/stream.h"
+#include "stream/stream.h"
 
 #include <errno.h>
 #include <fcntl.h>

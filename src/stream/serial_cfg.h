@@ -4,8 +4,8 @@
 
 #include <sys/un.h>
 
-#include "dev/dev_class.h"
-#include "dev/stream.h"
+#include "stream/stream.h"
+#include "util/fdset.h"
 #include "util/opt.h"
 
 enum { SERIAL_PATH_BYTES = 1024 };
@@ -17,7 +17,7 @@ enum serial_type {
 	SERIAL_UNIX,   /* a socket that listens at `path`: both directions, one client at a time */
 };
 
-/* Plain data: the supervisor fills it, serial_cfg_open completes it, the vm process reads it. */
+/* Plain data: the supervisor fills it, serial_cfg_open completes it, the device reads it. */
 struct serial_cfg {
 	u32 type;                /* enum serial_type */
 	u32 num;                 /* the port the user named, from 1; 0 for the next free one */
@@ -36,18 +36,18 @@ extern const struct opt serial_opts[];
 /* Options of a console without input: stdout, sink, file=. */
 extern const struct opt serial_output_opts[];
 
-/* serial_cfg_instance - dev_class.cfg_instance: num - 1, or UINT32_MAX for the next free port. */
+/* serial_cfg_instance - a class's cfg_instance: num - 1, or UINT32_MAX for the next free port. */
 u32 serial_cfg_instance(const void *cfg);
 
 /*
- * serial_cfg_open - dev_class.open: check that the options make sense together and open what they
+ * serial_cfg_open - a class's open: check that the options make sense together and open what they
  * name. in_fd_index stays -1: where wants_stdin is set, the supervisor fills it.
  * Return: 0 or -errno with words. Context: supervisor.
  */
 int serial_cfg_open(void *cfg, u32 index, struct fdset *fds, struct err *e);
 
-/* serial_cfg_cleanup - dev_class.cleanup: remove the socket if it is still the one we made. */
+/* serial_cfg_cleanup - a class's cleanup: remove the socket if it is still the one we made. */
 void serial_cfg_cleanup(const void *cfg, u32 index);
 
-/* serial_cfg_take - the descriptors that the vm process was handed. Context: vm main. */
+/* serial_cfg_take - the descriptors that were handed over. Context: vm main, worker. */
 struct stream_fds serial_cfg_take(const struct serial_cfg *cfg, struct fdset *fds);
