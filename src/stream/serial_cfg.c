@@ -62,52 +62,55 @@ static const char *const type_words[] = {
 	NULL,
 };
 
+/* Shared by the tables, in the order help shows them. */
+#define OUTPUT_OPTS                                                                 \
+	{                                                                           \
+		.name = "stdout",                                                   \
+		OPT_FLAG(struct serial_cfg, as_stdout),                             \
+		.help = HELP("write to standard output"),                           \
+	},                                                                          \
+		{                                                                   \
+			.name = "sink",                                             \
+			OPT_FLAG(struct serial_cfg, as_sink),                       \
+			.help = HELP("drop what the guest writes"),                 \
+		},                                                                  \
+	{                                                                           \
+		.name = "file", OPT_CALL(option_file), .arg = "PATH",               \
+		.help = HELP("append to a file, or write to a FIFO or a terminal"), \
+	}
+#define LINE_OPTS                                                                         \
+	OUTPUT_OPTS,                                                                      \
+		{                                                                         \
+			.name = "unix",                                                   \
+			OPT_CALL(option_unix),                                            \
+			.arg = "PATH",                                                    \
+			.help = HELP("listen on a Unix socket for one client at a time"), \
+		},                                                                        \
+		{                                                                         \
+			.name = "type",                                                   \
+			OPT_CHOICE(struct serial_cfg, type, type_words),                  \
+			.arg = "TYPE",                                                    \
+			.help = HELP("the long form of the words above"),                 \
+		},                                                                        \
+	{                                                                                 \
+		.name = "path", OPT_CALL(option_path), .arg = "PATH",                     \
+		.help = HELP("of type=file and type=unix"),                               \
+	}
+#define STDIN_OPT                                                          \
+	{                                                                  \
+		.name = "stdin", OPT_FLAG(struct serial_cfg, wants_stdin), \
+		.help = HELP("standard input goes to this port"),          \
+	}
+
 const struct opt serial_opts[] = {
-	{
-		.name = "stdout",
-		OPT_FLAG(struct serial_cfg, as_stdout),
-		.help = HELP("write to standard output"),
-	},
-	{
-		.name = "sink",
-		OPT_FLAG(struct serial_cfg, as_sink),
-		.help = HELP("drop what the guest writes"),
-	},
-	{
-		.name = "file",
-		OPT_CALL(option_file),
-		.arg = "PATH",
-		.help = HELP("append to a file, or write to a FIFO or a terminal"),
-	},
-	{
-		.name = "unix",
-		OPT_CALL(option_unix),
-		.arg = "PATH",
-		.help = HELP("listen on a Unix socket for one client at a time"),
-	},
-	{
-		.name = "type",
-		OPT_CHOICE(struct serial_cfg, type, type_words),
-		.arg = "TYPE",
-		.help = HELP("the long form of the words above"),
-	},
-	{
-		.name = "path",
-		OPT_CALL(option_path),
-		.arg = "PATH",
-		.help = HELP("of type=file and type=unix"),
-	},
+	LINE_OPTS,
 	{
 		.name = "num",
 		OPT_U32(struct serial_cfg, num, 1, PORTS_MAX),
 		.arg = "N",
 		.help = HELP("which port, 1 for COM1; without it the next one"),
 	},
-	{
-		.name = "stdin",
-		OPT_FLAG(struct serial_cfg, wants_stdin),
-		.help = HELP("standard input goes to this port"),
-	},
+	STDIN_OPT,
 	{
 		.name = "console",
 		OPT_FLAG(struct serial_cfg, console),
@@ -116,23 +119,14 @@ const struct opt serial_opts[] = {
 	{ .name = NULL },
 };
 
+const struct opt serial_line_opts[] = {
+	LINE_OPTS,
+	STDIN_OPT,
+	{ .name = NULL },
+};
+
 const struct opt serial_output_opts[] = {
-	{
-		.name = "stdout",
-		OPT_FLAG(struct serial_cfg, as_stdout),
-		.help = HELP("write to standard output"),
-	},
-	{
-		.name = "sink",
-		OPT_FLAG(struct serial_cfg, as_sink),
-		.help = HELP("drop what the guest writes"),
-	},
-	{
-		.name = "file",
-		OPT_CALL(option_file),
-		.arg = "PATH",
-		.help = HELP("append to a file, or write to a FIFO or a terminal"),
-	},
+	OUTPUT_OPTS,
 	{ .name = NULL },
 };
 

@@ -33,6 +33,9 @@ struct serial_cfg {
 /* Options of serial ports (stdout, sink, file=, unix=, type=, path=, num=, stdin, console). */
 extern const struct opt serial_opts[];
 
+/* Options of a line that is no numbered port: stdout, sink, file=, unix=, type=, path=, stdin. */
+extern const struct opt serial_line_opts[];
+
 /* Options of a console without input: stdout, sink, file=. */
 extern const struct opt serial_output_opts[];
 

@@ -17,6 +17,7 @@ enum {
 	VDEV_CFG_BYTES_MAX = 8192,   /* of a class's options struct */
 };
 
+struct serial_cfg;
 struct vdev;
 
 /*
@@ -59,6 +60,14 @@ struct vdev_class {
 	 * the user's rights and never sees a guest's byte.
 	 */
 	int (*open)(void *cfg, struct fdset *fds, struct err *e);
+	/*
+	 * serial - the part of the cfg that says where a serial line leads, for the supervisor to
+	 * give it standard input. NULL for devices that are not one.
+	 * cleanup - remove what open left in the file system (a socket). May be NULL.
+	 * Context: supervisor.
+	 */
+	struct serial_cfg *(*serial)(void *cfg);
+	void (*cleanup)(const void *cfg);
 	/*
 	 * start - take descriptors from `fds`, prepare v->priv; may lower v->nr_queues and change
 	 * v->features_offered. Return: 0 or -errno with words; after a failure destroy is called.
