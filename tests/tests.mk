@@ -3,7 +3,8 @@
 #
 # Each test program names what it links in one comment of its own:
 #   // test-sources: src/bus/bus.c tests/lib/fake_machine.c aml:arch/x86_64/dsdt.asl policies
-# and the rules below read that line.
+# and the rules below read that line. `policies` stands for all compiled filters, `fake_guest` for
+# tests/lib/fake_guest.c with the queues and floors it drives a device through.
 
 PROVE ?= prove
 PROVE_FLAGS ?=
@@ -45,7 +46,9 @@ $(host)/fuzz/gen/%.o: $(O)/gen/%.c $(host)/include/generated/autoconf.h
 	$(Q)$(FUZZCC) $(fuzz-flags) -MMD -MP -c $< -o $@
 
 # sources-of FILE KIND: objects for its test-sources line.
-test-words = $(shell sed -n 's,^// test-sources: *,,p' $(1))
+fake-guest-sources := tests/lib/fake_guest.c src/virtio/vdev.c src/virtio/vdev_class.c src/virtio/virtq.c \
+	src/mem/guest_cursor.c src/mem/guest_mem.c src/evl/evl.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c
+test-words = $(foreach word,$(shell sed -n 's,^// test-sources: *,,p' $(1)),$(if $(filter fake_guest,$(word)),$(fake-guest-sources),$(word)))
 policy-words = $(if $(filter policies,$(1)),$(all-policies:%.policy=gen/%_policy) gen/syscall_names)
 test-objs = $(patsubst %,$(host)/$(2)/%.o,$(1:.c=) \
 	$(patsubst %.c,%,$(filter %.c,$(call test-words,$(1)))) \

@@ -90,28 +90,29 @@ void command_help(const struct command *command)
 		printf("\n%s", command->notes);
 }
 
-static int by_name(const void *a, const void *b)
+/* The first command by name that comes after `name`; NULL after the last. */
+static const struct command *command_after(const char *name)
 {
-	const struct command *const *left = a, *const *right = b;
+	const struct command *next = NULL;
 
-	return strcmp((*left)->name, (*right)->name);
+	for (u32 i = 0; i < nr_commands(); i++) {
+		const struct command *command = __start_kiln_commands[i];
+
+		if (strcmp(command->name, name) > 0 &&
+		    (!next || strcmp(command->name, next->name) < 0))
+			next = command;
+	}
+	return next;
 }
 
 static void help_all(FILE *out)
 {
-	const struct command *sorted[32];
-	u32 nr = nr_commands();
-
-	if (nr > ARRAY_SIZE(sorted))
-		abort(); /* a build with more commands than the list holds */
-	memcpy(sorted, __start_kiln_commands, nr * sizeof(sorted[0]));
-	qsort(sorted, nr, sizeof(sorted[0]), by_name);
 	fprintf(out,
 		"Kiln %s: a virtual machine monitor for Linux/KVM.\n\n"
 		"Usage: kiln COMMAND [OPTIONS] ...\n\nCommands:\n",
 		build_version);
-	for (u32 i = 0; i < nr; i++)
-		fprintf(out, "  %-10s %s\n", sorted[i]->name, sorted[i]->summary);
+	for (const struct command *c = command_after(""); c; c = command_after(c->name))
+		fprintf(out, "  %-10s %s\n", c->name, c->summary);
 	fprintf(out, "\n`kiln help COMMAND` tells the options of one.\n");
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Virtio devices: the registry, rings that start and stop, drivers that break them, kicks in turn.
-// test-sources: src/virtio/virtq.c src/virtio/vdev.c src/virtio/vdev_class.c src/mem/guest_cursor.c src/mem/guest_mem.c src/evl/evl.c src/util/err.c src/util/fd.c src/util/log.c tests/lib/fake_guest.c
+// test-sources: fake_guest
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>

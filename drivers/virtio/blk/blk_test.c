@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // virtio-blk: opening and locking of images, configuration space, requests good and bad, hosts that fail.
-// test-sources: drivers/virtio/blk/blk.c drivers/virtio/blk/image.c drivers/virtio/blk/engine_sync.c src/virtio/virtq.c src/virtio/vdev.c src/mem/guest_cursor.c src/mem/guest_mem.c src/evl/evl.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c src/util/opt.c src/jail/policy.c tests/lib/fake_guest.c tests/lib/bpf_eval.c policies
+// test-sources: drivers/virtio/blk/blk.c drivers/virtio/blk/image.c drivers/virtio/blk/engine_sync.c src/util/opt.c src/jail/policy.c tests/lib/bpf_eval.c policies fake_guest
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
