@@ -269,24 +269,44 @@ int virtq_pop(struct virtq *q, struct virtq_chain *chain, struct iovec *iov, u32
 
 void virtq_unpop(struct virtq *q)
 {
-	assert(head_is_out(q, q->last_head));
-	head_flip(q, q->last_head);
+	virtq_unpop_head(q, q->last_head);
+}
+
+void virtq_unpop_head(struct virtq *q, u16 head)
+{
+	if (!q->enabled)
+		return;
+	assert(head < q->size && head_is_out(q, head));
+	head_flip(q, head);
 	q->next_avail--;
 }
 
 /* --- Back to the driver ----------------------------------------------------------------------- */
 
-void virtq_push(struct virtq *q, u16 head, u32 written)
+/* An entry of the used ring that the index does not cover yet. */
+static void virtq_fill(struct virtq *q, const struct virtq_done *done)
 {
-	struct virtq_used_elem elem = { .id = le32_make(head), .len = le32_make(written) };
+	struct virtq_used_elem elem = { .id = le32_make(done->head),
+					.len = le32_make(done->written) };
 
-	if (!q->enabled)
-		return;
-	assert(head < q->size && head_is_out(q, head));
-	head_flip(q, head);
+	assert(done->head < q->size && head_is_out(q, done->head));
+	head_flip(q, done->head);
 	memcpy(&q->used->ring[q->next_used % q->size], &elem, sizeof(elem));
 	q->next_used++;
+}
+
+void virtq_push_all(struct virtq *q, const struct virtq_done *done, u32 nr)
+{
+	if (!q->enabled)
+		return;
+	for (u32 i = 0; i < nr; i++)
+		virtq_fill(q, &done[i]);
 	ring_store(&q->used->idx, q->next_used);
+}
+
+void virtq_push(struct virtq *q, u16 head, u32 written)
+{
+	virtq_push_all(q, &(struct virtq_done){ .head = head, .written = written }, 1);
 }
 
 /* Section 2.7.7.2; the first call after enabling is made in any case. */

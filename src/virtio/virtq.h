@@ -88,11 +88,26 @@ int virtq_pop(struct virtq *q, struct virtq_chain *chain, struct iovec *iov, u32
 void virtq_unpop(struct virtq *q);
 
 /*
+ * virtq_unpop_head - give back `head`, popped and not pushed; several from the one that was popped
+ * last to the first, with nothing pushed that was popped between them.
+ */
+void virtq_unpop_head(struct virtq *q, u16 head);
+
+/*
  * virtq_push - give `head` back to the driver with `written` bytes put into its writable buffers.
  * The driver is not called: see virtq_call. Once for each popped head; after virtq_disable nothing
  * happens.
  */
 void virtq_push(struct virtq *q, u16 head, u32 written);
+
+/* What virtq_push is told. */
+struct virtq_done {
+	u16 head;
+	u32 written;
+};
+
+/* virtq_push_all - virtq_push for `nr` requests that the driver sees come back at once. */
+void virtq_push_all(struct virtq *q, const struct virtq_done *done, u32 nr);
 
 /* virtq_call - interrupt the driver if it wants to hear of what was pushed since the last call. */
 void virtq_call(struct virtq *q);
