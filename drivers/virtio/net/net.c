@@ -134,7 +134,7 @@ struct net {
 	bool link_up;
 	u8 mac[NET_MAC_BYTES];
 	u16 mtu;
-	u32 nr_pairs, nr_active;
+	u32 nr_pairs;
 	u64 dropped_rx, dropped_tx;
 	struct iovec chain_iov[RING_MAX]; /* of the request at hand */
 	struct iovec iov[RX_IOVS + 2];    /* for readv and its like */
@@ -677,10 +677,15 @@ static void tap_send(struct net_pair *p, struct net_header *h, struct gcur *fram
 {
 	struct iovec *iov = net_of(p->v)->iov;
 	u32 nr = gcur_iov(frame, gcur_left(frame), iov + 1, RING_MAX);
+	int code;
 
 	iov[0] = (struct iovec){ h, sizeof(*h) };
-	if (writev(p->fd, iov, (int)nr + 1) < 0)
-		drop_tx(p, strerror(errno));
+	if (writev(p->fd, iov, (int)nr + 1) >= 0)
+		return;
+	code = errno;
+	drop_tx(p, strerror(code));
+	if (code == EBADFD) /* epoll is silent about it while no input is wanted */
+		pair_lost(p, "the tap is gone");
 }
 
 static void tx_frame(struct net_pair *p, struct gcur *out)
@@ -717,24 +722,35 @@ static int tx_run(struct net_pair *p)
 
 /* --- How many pairs are in use ---------------------------------------------------------------- */
 
-/* A queue that is not in use is detached: the tap gives it no frames, and epoll only errors. */
-static int pair_attach(struct net_pair *p, bool on)
+/* A tap with several queues gives frames to those that are attached; at first all are. */
+static int tap_set_queue(struct net_pair *p, bool on)
 {
 	struct ifreq r = { .ifr_flags = on ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE };
-	int status = 0;
+	const struct net *n = net_of(p->v);
 
-	if (p->fd < 0 || p->attached == on)
+	if (n->kind != NET_TAP || n->nr_pairs == 1)
 		return 0;
-	if (!on)
-		evl_remove(p->v->evl, &p->source);
-	if (net_of(p->v)->kind == NET_TAP && net_of(p->v)->nr_pairs > 1 &&
-	    ioctl(p->fd, TUNSETQUEUE, &r) < 0)
-		status = -errno;
-	if (on && status == 0)
-		status = evl_add(p->v->evl, &p->source, p->fd, 0, pair_ready);
-	p->attached = on && status == 0;
+	return ioctl(p->fd, TUNSETQUEUE, &r) < 0 ? -errno : 0;
+}
+
+static int pair_attach(struct net_pair *p)
+{
+	int status = tap_set_queue(p, true);
+
+	if (status < 0)
+		return status;
+	status = evl_add(p->v->evl, &p->source, p->fd, 0, pair_ready);
+	p->attached = status == 0;
 	pair_watch(p);
 	return status;
+}
+
+/* It is not watched any more either: for a queue without its tap epoll has only errors. */
+static int pair_detach(struct net_pair *p)
+{
+	evl_remove(p->v->evl, &p->source);
+	p->attached = false;
+	return tap_set_queue(p, false);
 }
 
 static int net_set_active(struct vdev *v, u32 nr)
@@ -742,9 +758,12 @@ static int net_set_active(struct vdev *v, u32 nr)
 	struct net *n = net_of(v);
 	int status = 0;
 
-	n->nr_active = nr;
-	for (u32 i = 0; i < n->nr_pairs && status == 0; i++)
-		status = pair_attach(&n->pairs[i], i < nr);
+	for (u32 i = 0; i < n->nr_pairs && status == 0; i++) {
+		struct net_pair *p = &n->pairs[i];
+
+		if (p->fd >= 0 && p->attached != (i < nr))
+			status = i < nr ? pair_attach(p) : pair_detach(p);
+	}
 	return status;
 }
 
@@ -881,11 +900,12 @@ static int pair_create(struct vdev *v, const struct net_cfg *cfg, u32 index, str
 	status = evl_timer_create(v->evl, &p->hold, hold_is_over);
 	if (status < 0)
 		return err_errno(e, status, "timer");
-	/* A tap's queue comes attached. */
-	p->attached = index > 0 && net_of(v)->kind == NET_TAP;
-	if (p->attached)
-		return 0;
+	if (index > 0) {
+		status = tap_set_queue(p, false);
+		return status < 0 ? err_errno(e, status, "the tap's queue %u", index) : 0;
+	}
 	status = evl_add(v->evl, &p->source, p->fd, 0, pair_ready);
+	p->attached = status == 0;
 	return status < 0 ? err_errno(e, status, "watch the back end") : 0;
 }
 
@@ -893,7 +913,6 @@ static int net_start(struct vdev *v, const void *opaque, struct fdset *fds, stru
 {
 	const struct net_cfg *cfg = opaque;
 	struct net *n = net_of(v);
-	int status;
 
 	for (u32 i = 0; i < NET_PAIRS_MAX; i++) {
 		n->pairs[i].v = v;
@@ -915,8 +934,7 @@ static int net_start(struct vdev *v, const void *opaque, struct fdset *fds, stru
 	for (u32 i = 0; i < n->nr_pairs; i++)
 		if (pair_create(v, cfg, i, fds, e) < 0)
 			return e->code;
-	status = net_set_active(v, 1);
-	return status < 0 ? err_errno(e, status, "the tap's queues") : 0;
+	return 0;
 }
 
 static void net_destroy(struct vdev *v)

@@ -910,6 +910,14 @@ static u32 passt_gets(struct bench *b)
 	return len;
 }
 
+static u32 passt_waits(struct bench *b)
+{
+	u32 len = 0;
+
+	FG_WAIT(&b->g, len > 0 || (len = passt_gets(b)) > 0);
+	return len;
+}
+
 static void passt_gets_frames_behind_their_length(void **state)
 {
 	struct bench *b = *state;
@@ -926,24 +934,20 @@ static void passt_gets_frames_behind_their_length(void **state)
 static void a_passt_that_does_not_read_stops_the_transmit_ring(void **state)
 {
 	struct bench *b = *state;
-	u8 numbers[64];
-	u32 nr, idx;
+	enum { NR = 64 };
 
-	for (nr = 0; nr < ARRAY_SIZE(numbers); nr++) {
-		memcpy(b->frame, frame(b, (u8)nr, 60000), 1);
-		fg_chain_table(&b->g, TX, OUT(b->frame, HEADER + 60000));
-	}
+	for (u8 i = 0; i < NR; i++)
+		fg_chain_table(&b->g, TX, OUT(frame(b, i, 60000), HEADER + 60000));
 	fg_kick(&b->g, TX);
 	fg_settle(&b->g);
 	assert_true(fg_is_quiet(&b->g));
-	idx = fg_used_idx(&b->g, TX);
-	assert_in_range(idx, 1, ARRAY_SIZE(numbers) - 1);
-	for (nr = 0; nr < ARRAY_SIZE(numbers); nr++) {
-		FG_WAIT(&b->g, passt_gets(b) == 60000);
-		assert_int_equal(b->frame[HEADER + 300], (u8)(nr + 300 * 7 + 1));
-		assert_int_equal(b->frame[HEADER + 59999], (u8)(nr + 59999 * 7 + (59999 >> 8)));
+	assert_in_range(fg_used_idx(&b->g, TX), 1, NR - 1);
+	for (u32 i = 0; i < NR; i++) {
+		assert_int_equal(passt_waits(b), 60000);
+		assert_int_equal(b->frame[HEADER + 300], (u8)(i + 300 * 7 + 1));
+		assert_int_equal(b->frame[HEADER + 59999], (u8)(i + 59999 * 7 + (59999 >> 8)));
 	}
-	FG_WAIT(&b->g, fg_used_idx(&b->g, TX) == ARRAY_SIZE(numbers));
+	FG_WAIT(&b->g, fg_used_idx(&b->g, TX) == NR);
 	assert_int_equal(b->g.nr_lines, 0);
 }
 
@@ -960,7 +964,7 @@ static void a_frame_half_sent_is_finished_after_a_reset(void **state)
 	fg_chain(&b->g, TX, OUT(NULL, HEADER + 33));
 	fg_kick(&b->g, TX);
 	for (u32 len = 60000; len != 33;) {
-		FG_WAIT(&b->g, (len = passt_gets(b)) > 0);
+		len = passt_waits(b);
 		assert_true(len == 60000 || len == 33);
 	}
 }
@@ -992,7 +996,7 @@ static void assert_refused(const char *pairs, const char *words)
 static void options_that_make_no_sense_are_refused_with_words(void **state)
 {
 	(void)state;
-	assert_refused("", "one of tap=NAME");
+	assert_refused("mtu=1500", "one of tap=NAME");
 	assert_refused("tap=x,passt=/y", "only one of");
 	assert_refused("ip=192.0.2.1", "belong together");
 	assert_refused("ip=192.0.2", "not an IPv4 address");
@@ -1004,7 +1008,7 @@ static void options_that_make_no_sense_are_refused_with_words(void **state)
 	assert_refused("tap=x,mac=52:54:00:12:34:5g", "not an address");
 	assert_refused("tap=x,mtu=67", "67");
 	assert_refused("tap=x,queues=17", "16");
-	assert_refused("tap=0123456789abcdef", "0123456789abcdef");
+	assert_refused("tap=0123456789abcdef", "16 bytes are too long");
 	assert_refused("fd=-1", "not the number");
 	assert_refused("fd=1000000", "fd=1000000: Bad file descriptor");
 	assert_refused("fd=2,queues=2", "queues=2: with 1 descriptors");
@@ -1031,7 +1035,7 @@ static void passt_is_reached_by_its_path(void **state)
 	struct err e = { 0 };
 	struct net_cfg cfg;
 	struct fdset fds;
-	char text[128];
+	char text[256];
 
 	(void)state;
 	snprintf(address.sun_path, sizeof(address.sun_path), "/tmp/net_test.%d", getpid());
@@ -1265,21 +1269,41 @@ static void inherited_tap(void)
 	_exit(0);
 }
 
-static void deleted_tap(void)
+static void delete_tap(void)
 {
-	struct bench *b = tap_bench("ip=192.0.2.1,netmask=255.255.255.0");
-	u8 config[VDEV_CONFIG_BYTES_MAX];
+	int status = system("ip link del kiln0");
 
-	expect(system("ip link del kiln0") == 0, "delete the interface");
-	while (b->g.nr_config_changes == 0)
-		fg_step(&b->g);
-	fg_config(&b->g, config);
-	expect(config[6] == 0, "the link is down");
+	expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "delete the interface");
+}
+
+static void expect_link_down(struct bench *b)
+{
+	expect(b->g.nr_config_changes == 1, "the device tells");
+	expect(!link_is_up(b), "the link is down");
 	expect(fg_is_quiet(&b->g), "nothing is watched any more");
 	fg_stop(&b->g);
 	fg_start(&b->g);
 	fg_do(&b->g, TX, OUT(NULL, HEADER + 60));
-	_exit(0);
+	fg_destroy(&b->g);
+	free(b);
+}
+
+static void deleted_tap(void)
+{
+	struct bench *b = tap_bench("ip=192.0.2.1,netmask=255.255.255.0");
+
+	for (u32 i = 0; i < FEW; i++)
+		fg_chain(&b->g, RX, IN(1526));
+	fg_kick(&b->g, RX);
+	fg_step(&b->g);
+	delete_tap();
+	for (u32 i = 0; i < FG_DEADLINE_MS / 20 && b->g.nr_config_changes == 0; i++)
+		fg_step(&b->g);
+	expect_link_down(b);
+	b = tap_bench("ip=192.0.2.1,netmask=255.255.255.0");
+	delete_tap();
+	fg_do(&b->g, TX, OUT(NULL, HEADER + 60));
+	expect_link_down(b);
 }
 
 static void a_tap_is_made_with_an_address_and_carries_frames(void **state)
