@@ -56,13 +56,6 @@ struct bench {
 
 static const struct net_cfg cfg_start = { .mac = { 2, 0, 0, 0, 0, 7 } };
 
-static void grow_buffers(int fd)
-{
-	int bytes = 1 << 20;
-
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)), 0);
-}
-
 static struct bench *make(struct net_cfg *cfg, enum net_kind kind, u32 pairs, u64 without)
 {
 	struct bench *b = calloc(1, sizeof(*b));
@@ -75,9 +68,6 @@ static struct bench *make(struct net_cfg *cfg, enum net_kind kind, u32 pairs, u6
 		assert_int_equal(socketpair(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair),
 				 0);
 		b->host[cfg->nr_pairs] = pair[1];
-		if (kind != NET_PASST)
-			grow_buffers(pair[0]);
-		grow_buffers(pair[1]);
 		cfg->fd_index[cfg->nr_pairs] = fdset_put(&fds, &pair[0]);
 	}
 	fg_create(&b->g, "virtio-net", cfg, &fds);
