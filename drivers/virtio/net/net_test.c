@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // virtio-net: frames both ways with buffers of every size, hostile headers, passt's stream, real taps.
-// test-sources: drivers/virtio/net/net.c drivers/virtio/net/open.c src/virtio/virtq.c src/virtio/vdev.c src/mem/guest_cursor.c src/mem/guest_mem.c src/evl/evl.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c src/util/opt.c tests/lib/fake_guest.c
+// test-sources: drivers/virtio/net/net.c drivers/virtio/net/open.c src/util/opt.c fake_guest
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
