@@ -237,7 +237,8 @@ help:
 #h Configuration:
 #h   menuconfig, nconfig        choose in a menu
 #h   defconfig                  everything stable
-#h   tiny_defconfig             the least that boots a kernel over a serial line
+#h   tiny_defconfig             the least that boots a kernel with disk, network and serial line
+#h   bare_defconfig             the same without virtio: a serial line and an initramfs
 #h   debug_defconfig            traces, traps on undefined behaviour, every device
 #h   olddefconfig               defaults for symbols that are new
 #h   savedefconfig              write $(O)/defconfig, the difference from the defaults

@@ -56,7 +56,7 @@ int command_fail(const struct command *command, const struct err *e)
 static int flush_output(int code)
 {
 	if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0) {
-		perror("kiln: standard output");
+		fprintf(stderr, "kiln: standard output: %s\n", strerror(errno));
 		return VM_END_FAILED;
 	}
 	return code;

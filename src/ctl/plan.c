@@ -280,20 +280,18 @@ static int plan_open_devices(struct plan *plan, struct err *e)
 /* The group's name from /etc/group ("name:password:number:members"), or its number. */
 static void group_name(gid_t gid, char *name, size_t size)
 {
-	char line[256], *field[3], *rest;
-	FILE *file = fopen("/etc/group", "re");
+	char text[KIB(16)], *lines = text, *line, *field[3];
 	u64 number;
 
 	snprintf(name, size, "%u", gid);
-	while (file && fgets(line, sizeof(line), file)) {
-		rest = line;
+	fd_read_text("/etc/group", text, sizeof(text));
+	while ((line = strsep(&lines, "\n")) != NULL) {
 		for (u32 i = 0; i < ARRAY_SIZE(field); i++)
-			field[i] = strsep(&rest, ":");
-		if (field[2] && opt_parse_u64(field[2], &number) == 0 && number == gid)
+			field[i] = strsep(&line, ":");
+		/* A number that nothing follows may be cut short. */
+		if (line && opt_parse_u64(field[2], &number) == 0 && number == gid)
 			snprintf(name, size, "%s", field[0]);
 	}
-	if (file)
-		fclose(file);
 }
 
 static int kvm_refused(const struct stat *st, struct err *e)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -31,9 +32,24 @@ static struct {
 	u64 mem_max_bytes;
 } host;
 
+static int open_groups(void)
+{
+	int fd = -1;
+
+	errno = ENOENT;
+	if (host.groups) {
+		fd = memfd_create("groups", MFD_CLOEXEC);
+		assert_int_equal(fd_write_all(fd, host.groups, strlen(host.groups)), 0);
+		assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	}
+	return fd;
+}
+
 /* These stand before the C library's. */
 int open(const char *path, int flags, ...)
 {
+	if (strcmp(path, "/etc/group") == 0)
+		return open_groups();
 	if (strcmp(path, "/dev/kvm") != 0)
 		return (int)syscall(SYS_openat, AT_FDCWD, path, flags, 0);
 	errno = host.kvm_errno;
@@ -45,15 +61,6 @@ int stat(const char *path, struct stat *st)
 	assert_string_equal(path, "/dev/kvm");
 	*st = (struct stat){ .st_gid = host.kvm_gid, .st_mode = S_IFCHR | host.kvm_mode };
 	return 0;
-}
-
-FILE *fopen(const char *path, const char *mode)
-{
-	assert_string_equal(path, "/etc/group");
-	assert_string_equal(mode, "re");
-	if (!host.groups)
-		return NULL;
-	return fmemopen((char *)(uintptr_t)host.groups, strlen(host.groups), "r");
 }
 
 u32 kvm_vcpus_max(int kvm_fd)
@@ -534,6 +541,19 @@ static void a_group_with_many_members_hides_nobody_behind_it(void **state)
 	group_is_told_as(*state, groups, 104, "kvm");
 }
 
+static void a_group_that_is_cut_short_is_no_group(void **state)
+{
+	static const char last[] = "\nkvm:x:104", rest[] = "1:\n";
+	char groups[KIB(16) + sizeof(rest)];
+	size_t cut =
+		KIB(16) - 1; /* the last line that is read ends in 104, but its number goes on */
+
+	memset(groups, 'x', sizeof(groups));
+	memcpy(groups + cut - strlen(last), last, strlen(last));
+	memcpy(groups + cut, rest, sizeof(rest));
+	group_is_told_as(*state, groups, 104, "104");
+}
+
 static void a_kvm_for_its_owner_alone_names_no_group(void **state)
 {
 	struct bench *b = *state;
@@ -622,6 +642,7 @@ int main(void)
 		T(a_group_without_a_name_is_told_by_number),
 		T(lines_that_are_no_groups_are_skipped),
 		T(a_group_with_many_members_hides_nobody_behind_it),
+		T(a_group_that_is_cut_short_is_no_group),
 		T(a_kvm_for_its_owner_alone_names_no_group),
 		T(cpus_are_limited_by_the_host),
 		T(memory_that_has_no_room_is_told_before_anything_is_opened),

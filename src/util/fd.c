@@ -68,6 +68,20 @@ int fd_pread_all(int fd, void *dst, size_t len, u64 offset)
 	return 0;
 }
 
+int fd_read_text(const char *path, char *text, size_t size)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t used = 0;
+	ssize_t got = fd < 0 ? -errno : 1;
+
+	while (got > 0 && used < size - 1) {
+		got = fd_read(fd, text + used, size - 1 - used);
+		used += got > 0 ? (size_t)got : 0;
+	}
+	text[got < 0 ? 0 : used] = 0;
+	return got < 0 ? (int)got : 0;
+}
+
 int fd_set_nonblock(int fd, bool on)
 {
 	int flags = fcntl(fd, F_GETFL);

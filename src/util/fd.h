@@ -35,5 +35,11 @@ int fd_write_all(int fd, const void *src, size_t len);
  */
 int fd_pread_all(int fd, void *dst, size_t len, u64 offset);
 
+/*
+ * fd_read_text - what a small file holds, at most `size` - 1 bytes of it, with a NUL behind.
+ * Return: 0 or -errno, and `text` is empty.
+ */
+int fd_read_text(const char *path, char *text, size_t size);
+
 /* fd_set_nonblock - set or clear O_NONBLOCK on the open file description. Return: 0 or -errno. */
 int fd_set_nonblock(int fd, bool on);

@@ -250,6 +250,25 @@ static void nonblock_changes_one_flag_only(void **state)
 	assert_int_equal(fcntl(fd, F_GETFL), before);
 }
 
+static void a_text_is_what_a_file_holds_as_far_as_there_is_room(void **state)
+{
+	char path[] = "/tmp/kiln-fd-test.XXXXXX", text[8];
+	cleanup_fd int fd = mkstemp(path);
+
+	(void)state;
+	assert_int_equal(fd_write_all(fd, "0123456789", 10), 0);
+	assert_int_equal(fd_read_text(path, text, sizeof(text)), 0);
+	assert_string_equal(text, "0123456");
+	assert_int_equal(ftruncate(fd, 3), 0);
+	assert_int_equal(fd_read_text(path, text, sizeof(text)), 0);
+	assert_string_equal(text, "012");
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(fd_read_text(path, text, sizeof(text)), -ENOENT);
+	assert_string_equal(text, "");
+	assert_int_equal(fd_read_text("/tmp", text, sizeof(text)), -EISDIR);
+	assert_string_equal(text, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,6 +281,7 @@ int main(void)
 		cmocka_unit_test(taking_leaves_none_behind),
 		cmocka_unit_test(closing_twice_closes_once),
 		cmocka_unit_test(a_local_descriptor_is_closed_unless_it_was_handed_over),
+		cmocka_unit_test(a_text_is_what_a_file_holds_as_far_as_there_is_room),
 		cmocka_unit_test(nonblock_changes_one_flag_only),
 	};
 

@@ -11,19 +11,39 @@
 
 enum { OPT_PAIR_BYTES = 4096, WORD_BYTES_MAX = 63 };
 
-/* The number that `text` begins with; *end is what follows it, also when it is too large. */
-static int parse_digits(const char *text, char **end, u64 *value)
+/* What a letter counts as a hexadecimal digit; UINT8_MAX for what is none. */
+static int digit_value(char c)
 {
+	if (isdigit((unsigned char)c))
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : UINT8_MAX;
+}
+
+/* The number that `text` begins with; *end is what follows it, also when it is too large. */
+static int parse_digits(const char *text, const char **end, u64 *value)
+{
+	u64 base = 10, sum = 0;
+	int status = 0, digit;
+
 	if (!isdigit((unsigned char)text[0]))
 		return -EINVAL;
-	errno = 0;
-	*value = strtoull(text, end, text[0] == '0' && (text[1] | 0x20) == 'x' ? 16 : 10);
-	return errno ? -ERANGE : 0;
+	if (text[0] == '0' && (text[1] | 0x20) == 'x' && digit_value(text[2]) < 16) {
+		base = 16;
+		text += 2;
+	}
+	for (; (digit = digit_value(*text)) < (int)base; text++) {
+		if (!checked_mul(sum, base, &sum) || !checked_add(sum, (u64)digit, &sum))
+			status = -ERANGE;
+	}
+	*end = text;
+	*value = sum;
+	return status;
 }
 
 int opt_parse_u64(const char *text, u64 *value)
 {
-	char *end;
+	const char *end;
 	int status = parse_digits(text, &end, value);
 
 	return status != -EINVAL && *end ? -EINVAL : status;
@@ -46,7 +66,7 @@ static u64 suffix_unit(char letter)
 
 int opt_parse_bytes(const char *text, u64 unit, u64 *bytes)
 {
-	char *end;
+	const char *end;
 	u64 count;
 	int status = parse_digits(text, &end, &count);
 

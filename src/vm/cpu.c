@@ -36,10 +36,7 @@ static enum vm_end vm_end_of_stop(enum kvm_stop_reason reason)
 
 void vm_gate_decide(struct vm *vm, bool run)
 {
-	pthread_mutex_lock(&vm->gate.lock);
 	vm->gate.open = run;
-	vm->gate.aborted = !run;
-	pthread_cond_broadcast(&vm->gate.changed);
 	pthread_mutex_unlock(&vm->gate.lock);
 }
 
@@ -49,8 +46,6 @@ static bool gate_wait(struct vm_gate *gate)
 	bool run;
 
 	pthread_mutex_lock(&gate->lock);
-	while (!gate->open && !gate->aborted)
-		pthread_cond_wait(&gate->changed, &gate->lock);
 	run = gate->open;
 	pthread_mutex_unlock(&gate->lock);
 	return run;
@@ -110,7 +105,7 @@ int vm_cpus_start(struct vm *vm, struct err *e)
 
 	sigaction(VM_KICK_SIGNAL, &kick, NULL);
 	pthread_mutex_init(&vm->gate.lock, NULL);
-	pthread_cond_init(&vm->gate.changed, NULL);
+	pthread_mutex_lock(&vm->gate.lock);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, VCPU_STACK_BYTES);
 	for (u32 i = 0; i < vm->nr_cpus && status == 0; i++) {

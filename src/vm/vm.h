@@ -23,11 +23,13 @@ enum {
 	VM_KICK_SIGNAL = SIGUSR1, /* makes a vCPU thread leave KVM_RUN */
 };
 
-/* vCPU threads, each under its filter, wait here until the main thread is under its own. */
+/*
+ * vCPU threads, each under its filter, wait here until the main thread is under its own: it holds
+ * the lock from before their start until it has decided.
+ */
 struct vm_gate {
-	pthread_mutex_t lock; /* guards open and aborted */
-	pthread_cond_t changed;
-	bool open, aborted;
+	pthread_mutex_t lock;
+	bool open; /* guarded by lock: the guest is to run */
 };
 
 /* Owner: its thread; `cpu` is read by vm_end, the last fields belong to src/vm/halt.c. */
@@ -104,7 +106,7 @@ void vm_set_line(struct vm *vm, u32 gsi, u32 slot, bool level);
 int vm_virtio_create(struct vm *vm, struct fdset *fds, char *cmdline, struct err *e);
 void vm_virtio_destroy(struct vm *vm);
 
-/* vm_gate_decide - let the vCPU threads run the guest, or end. Context: vm main. */
+/* vm_gate_decide - let the vCPU threads run the guest, or end. Context: vm main, once. */
 void vm_gate_decide(struct vm *vm, bool run);
 
 /*
