@@ -122,6 +122,7 @@ u64 arch_vcpu_pc(struct kvm_vcpu *cpu);
 /*
  * The code of `kiln doctor`'s guest, for address 0: count down, then leave by a port or memory
  * access. arch_probe_start - point a vCPU at its beginning, with `loops` turns to count.
+ * Return: 0 or -errno with words.
  */
 extern const u8 arch_probe_code[];
 extern const u32 arch_probe_code_bytes;

@@ -49,6 +49,11 @@ int kvm_vm_ioctl(struct kvm_vm *vm, unsigned long request, const void *arg, cons
 /* kvm_vm_set_irq - drive line `gsi` of the in-kernel controllers. Context: any thread. */
 void kvm_vm_set_irq(struct kvm_vm *vm, u32 gsi, bool level);
 
+/*
+ * kvm_vcpu_create - vCPU `index` of `vm`, with its kvm_run page mapped. Return: 0 or -errno with words.
+ * kvm_vcpu_destroy - unmap and close; safe on one whose creation failed.
+ * kvm_vcpu_ioctl - as kvm_vm_ioctl, on the vCPU. Context: the vCPU's thread, or vm main before it runs.
+ */
 int kvm_vcpu_create(struct kvm_vm *vm, struct kvm_vcpu *cpu, u32 index, struct err *e);
 void kvm_vcpu_destroy(struct kvm_vm *vm, struct kvm_vcpu *cpu);
 int kvm_vcpu_ioctl(struct kvm_vcpu *cpu, unsigned long request, const void *arg, const char *what,

@@ -15,6 +15,7 @@ void log_set_sink(log_sink_fn *sink, void *opaque);
 /* log_set_level - lines above `level` are dropped; the start is LOG_INFO. Call before threads. */
 void log_set_level(enum log_level level);
 
+/* log_line - one line, without a newline, to where the process's log goes. Context: any thread. */
 void log_line(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 #define log_err(...) log_line(LOG_ERR, __VA_ARGS__)
