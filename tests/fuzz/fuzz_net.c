@@ -162,7 +162,8 @@ static void net_reads(struct bench *b, u32 pair)
 
 static void net_sends(struct bench *b, u32 pair, u32 len)
 {
-	if (b->net[pair] >= 0)
+	/* An empty packet of a socket is its end, which VERB_NET_ENDS is for. */
+	if (b->net[pair] >= 0 && len > 0)
 		send(b->net[pair], b->packet, len, MSG_NOSIGNAL);
 }
 

@@ -395,11 +395,15 @@ static bool rx_deliver(struct net_pair *p)
 
 /* --- From a tap ------------------------------------------------------------------------------- */
 
-/* What a failed or empty read of the tap means. Return: whether to go on reading. */
+/* What a read of the tap without a frame means. Return: whether to go on reading. */
 static bool tap_read_ended(struct net_pair *p, ssize_t got)
 {
 	int code = got < 0 ? errno : 0;
 
+	if (got > 0) {
+		drop_rx(p, "shorter than its header");
+		return true;
+	}
 	if (code == EAGAIN)
 		return false;
 	if (code == EFAULT || code == ENOMEM || code == ENOBUFS) {

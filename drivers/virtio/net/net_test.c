@@ -520,6 +520,22 @@ static void a_frame_may_be_cut_anywhere(void **state)
 	assert_int_equal(host_gets(b, 0), HEADER + 100);
 }
 
+static void a_packet_without_a_whole_header_is_dropped_and_the_next_comes(void **state)
+{
+	struct bench *b = *state;
+
+	for (u32 pass = 0; pass < 2; pass++) { /* into our buffer, then into the guest's */
+		if (pass)
+			offer(b, FEW, LONGEST);
+		assert_int_equal(send(b->host[0], b->frame, HEADER - 1, 0), HEADER - 1);
+		host_sends(b, 0, 7, 100);
+		if (!pass)
+			offer(b, 1, 2048);
+		guest_gets(b, RX, 7, 100);
+	}
+	assert_int_equal(b->g.nr_lines, 2);
+}
+
 static void frames_too_short_or_too_long_are_dropped(void **state)
 {
 	static const u32 bad[] = { 1, 13, LONGEST + 1 };
@@ -1355,6 +1371,7 @@ int main(void)
 		ON(a_card_works_again_after_every_reset, setup),
 		ON(a_frame_of_the_guest_reaches_the_host, setup),
 		ON(a_frame_may_be_cut_anywhere, setup),
+		ON(a_packet_without_a_whole_header_is_dropped_and_the_next_comes, setup),
 		ON(frames_too_short_or_too_long_are_dropped, setup),
 		ON(a_header_that_asks_for_too_much_is_refused, setup),
 		ON(a_header_within_bounds_passes, setup),
