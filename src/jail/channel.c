@@ -7,6 +7,14 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "util/fd.h"
+
+/* Room for one descriptor, aligned as the socket calls want it. */
+union control {
+	struct cmsghdr header;
+	u8 bytes[CMSG_SPACE(sizeof(int))];
+};
+
 int channel_send(int fd, enum message_type type, s32 code, const char *text)
 {
 	struct message message = { .type = type, .code = code };
@@ -20,6 +28,28 @@ int channel_send(int fd, enum message_type type, s32 code, const char *text)
 	return sent < 0 ? -errno : 0;
 }
 
+int channel_send_fd(int fd, enum message_type type, int passed_fd)
+{
+	struct message message = { .type = type };
+	struct iovec iov = { .iov_base = &message, .iov_len = sizeof(message) };
+	union control control = {
+		.header = { .cmsg_len = CMSG_LEN(sizeof(int)),
+			    .cmsg_level = SOL_SOCKET,
+			    .cmsg_type = SCM_RIGHTS },
+	};
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
+			      .msg_controllen = sizeof(control) };
+	ssize_t sent;
+
+	memcpy(CMSG_DATA(&control.header), &passed_fd, sizeof(passed_fd));
+	do {
+		sent = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	} while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : 0;
+}
+
 /* The other side may have been taken over: what it says must not steer the user's terminal. */
 static void text_make_printable(char *text, size_t size)
 {
@@ -27,6 +57,17 @@ static void text_make_printable(char *text, size_t size)
 	for (; *text; text++)
 		if (*text < ' ' || *text > '~')
 			*text = '?';
+}
+
+/* Of `got` received bytes. Return: as channel_receive. */
+static int message_check(struct message *message, ssize_t got)
+{
+	if (got == 0)
+		return 0;
+	if (got != (ssize_t)sizeof(*message))
+		return -EPROTO;
+	text_make_printable(message->text, sizeof(message->text));
+	return 1;
 }
 
 int channel_receive(int fd, struct message *message, int flags)
@@ -37,12 +78,42 @@ int channel_receive(int fd, struct message *message, int flags)
 	do {
 		got = recv(fd, message, sizeof(*message), flags | MSG_TRUNC);
 	} while (got < 0 && (errno == EINTR || errno == ECONNRESET));
+	return got < 0 ? -errno : message_check(message, got);
+}
+
+/* There was room for one: the kernel installs no more. */
+static int control_take_fd(struct msghdr *msg)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+	int fd;
+
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+	    c->cmsg_len < CMSG_LEN(sizeof(fd)))
+		return -1;
+	memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	return fd;
+}
+
+int channel_receive_fd(int fd, struct message *message, int *passed_fd)
+{
+	struct iovec iov = { .iov_base = message, .iov_len = sizeof(*message) };
+	union control control = { 0 };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
+			      .msg_controllen = CMSG_LEN(sizeof(int)) };
+	ssize_t got;
+	int status;
+
+	*passed_fd = -1;
+	do {
+		got = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	} while (got < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (got < 0)
 		return -errno;
-	if (got == 0)
-		return 0;
-	if (got != (ssize_t)sizeof(*message))
-		return -EPROTO;
-	text_make_printable(message->text, sizeof(message->text));
-	return 1;
+	*passed_fd = control_take_fd(&msg);
+	status = msg.msg_flags & MSG_TRUNC ? -EPROTO : message_check(message, got);
+	if (status <= 0)
+		fd_close(passed_fd);
+	return status;
 }

@@ -9,8 +9,11 @@ enum message_type {
 	MESSAGE_STOP = 1,
 	MESSAGE_BREAK,        /* on the console's line */
 	MESSAGE_POWER_BUTTON, /* pressed once */
+	MESSAGE_FRONT_END,    /* with a descriptor, for a device that serves one after another */
 	/* a process to the supervisor */
-	MESSAGE_READY,  /* jailed, filtered, about to see the guest's first byte */
+	/* jailed, filtered, about to see the guest's first byte; again, when it may get the next
+	 * front-end */
+	MESSAGE_READY,
 	MESSAGE_LOG,    /* code: enum log_level */
 	MESSAGE_ENDED,  /* code: the exit code; text: why */
 	MESSAGE_DENIED, /* code: system call number; text: the policy's name */
@@ -34,3 +37,15 @@ int channel_send(int fd, enum message_type type, s32 code, const char *text);
  * message. Context: any thread.
  */
 int channel_receive(int fd, struct message *message, int flags);
+
+/*
+ * channel_send_fd - a message without text that brings a copy of `passed_fd` along.
+ * Return: as channel_send.
+ */
+int channel_send_fd(int fd, enum message_type type, int passed_fd);
+
+/*
+ * channel_receive_fd - channel_receive, at once, with the one descriptor that may have come along in
+ * *passed_fd, the caller's and close-on-exec; -1 for none. Return: as channel_receive.
+ */
+int channel_receive_fd(int fd, struct message *message, int *passed_fd);

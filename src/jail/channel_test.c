@@ -2,6 +2,7 @@
 // Messages between supervisor and vm process: whole, cut, garbled, unread, and the last of all.
 // test-sources: src/jail/channel.c src/util/fd.c
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -158,6 +160,90 @@ static void sending_to_nobody_is_an_error_and_no_signal(void **state)
 	assert_int_equal(receive(b), -EBADF);
 }
 
+/* --- Messages that bring a descriptor --- */
+
+static int receive_fd(struct bench *b, int *fd)
+{
+	memset(&b->message, 0x55, sizeof(b->message));
+	return channel_receive_fd(b->here, &b->message, fd);
+}
+
+static void a_descriptor_comes_along_and_is_not_inherited(void **state)
+{
+	struct bench *b = *state;
+	int ends[2], fd;
+	char byte;
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	assert_int_equal(channel_send_fd(b->there, MESSAGE_FRONT_END, ends[1]), 0);
+	fd_close(&ends[1]);
+	assert_int_equal(receive_fd(b, &fd), 1);
+	assert_int_equal(b->message.type, MESSAGE_FRONT_END);
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	assert_int_equal(write(fd, "x", 1), 1);
+	fd_close(&fd);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	assert_int_equal(read(ends[0], &byte, 1), 0); /* nobody else has it */
+	fd_close(&ends[0]);
+}
+
+static void a_message_without_a_descriptor_has_none(void **state)
+{
+	struct bench *b = *state;
+	int fd = 7;
+
+	assert_int_equal(receive_fd(b, &fd), -EAGAIN);
+	assert_int_equal(fd, -1);
+	channel_send(b->there, MESSAGE_STOP, 3, "why");
+	assert_int_equal(receive_fd(b, &fd), 1);
+	assert_int_equal(fd, -1);
+	assert_int_equal(b->message.code, 3);
+	fd_close(&b->there);
+	assert_int_equal(receive_fd(b, &fd), 0);
+}
+
+/* Send `len` bytes with descriptors 0 and 1, as who was taken over might. */
+static void send_two_fds(int socket_fd, size_t len)
+{
+	const int fds[] = { STDIN_FILENO, STDOUT_FILENO };
+	union {
+		struct cmsghdr header;
+		u8 bytes[CMSG_SPACE(sizeof(fds))];
+	} control = { .header = { .cmsg_len = CMSG_LEN(sizeof(fds)),
+				  .cmsg_level = SOL_SOCKET,
+				  .cmsg_type = SCM_RIGHTS } };
+	u8 bytes[sizeof(struct message) + 1] = { 0 };
+	struct iovec iov = { .iov_base = bytes, .iov_len = len };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
+			      .msg_controllen = sizeof(control) };
+
+	memcpy(CMSG_DATA(&control.header), fds, sizeof(fds));
+	assert_int_equal(sendmsg(socket_fd, &msg, 0), len);
+}
+
+static void surplus_descriptors_do_not_stay(void **state)
+{
+	struct bench *b = *state;
+	int probe = dup(STDIN_FILENO), fd;
+
+	fd_close(&probe);
+	send_two_fds(b->there, sizeof(struct message));
+	assert_int_equal(receive_fd(b, &fd), 1);
+	fd_close(&fd);
+	send_two_fds(b->there, sizeof(struct message) + 1);
+	assert_int_equal(receive_fd(b, &fd), -EPROTO);
+	assert_int_equal(fd, -1);
+	send_two_fds(b->there, 1);
+	assert_int_equal(receive_fd(b, &fd), -EPROTO);
+	probe = dup(STDIN_FILENO);
+	fd = dup(STDIN_FILENO);
+	assert_int_equal(fd, probe + 1); /* no gap was filled by what came */
+	fd_close(&probe);
+	fd_close(&fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -171,6 +257,9 @@ int main(void)
 		T(the_last_message_counts_though_the_other_side_left_ours_unread),
 		T(sending_waits_for_nobody),
 		T(sending_to_nobody_is_an_error_and_no_signal),
+		T(a_descriptor_comes_along_and_is_not_inherited),
+		T(a_message_without_a_descriptor_has_none),
+		T(surplus_descriptors_do_not_stay),
 	};
 
 	return cmocka_run_group_tests_name("channel", tests, NULL, NULL);
