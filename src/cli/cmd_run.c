@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/device_text.h"
 #include "ctl/plan.h"
 #include "ctl/supervisor.h"
+#include "ctl/user.h"
 #include "util/log.h"
 
 enum { RUN_OPTS_MAX = 64 };
@@ -43,30 +45,14 @@ static int run_configure(void *opaque, const struct opt *opt, const char *value,
 	return plan_configure(options->plan, opt->cookie, value, e);
 }
 
-static const char *vdev_class_name(const void *cookie, u32 i)
-{
-	(void)cookie;
-	return i < __stop_kiln_vdevs - __start_kiln_vdevs ? __start_kiln_vdevs[i]->name : NULL;
-}
-
 /* --device CLASS[,KEY=VALUE]... */
 static int run_add_device(void *opaque, const struct opt *opt, const char *value, struct err *e)
 {
 	struct run_options *options = opaque;
-	size_t len = strcspn(value, ",");
-	const char *nearest;
-	char name[32];
+	const char *text;
+	const struct vdev_class *cls = device_text_class(value, &text, e);
 
-	snprintf(name, sizeof(name), "%.*s", (int)len, value);
-	if (len < sizeof(name) && vdev_class_find(name))
-		return plan_add_vdev(options->plan, vdev_class_find(name),
-				     value[len] ? value + len + 1 : NULL, e);
-	nearest = word_nearest(name, vdev_class_name, NULL);
-	if (nearest)
-		return err_set(e, -EINVAL, "%s: no device '%s': did you mean '%s'?", opt->name,
-			       name, nearest);
-	return err_set(e, -EINVAL, "%s: no device '%s' in this binary (`kiln devices` lists them)",
-		       opt->name, name);
+	return cls ? plan_add_vdev(options->plan, cls, text, e) : err_prefix(e, "%s", opt->name);
 }
 
 /* A shorthand's option refers to both by its cookie. */
@@ -235,7 +221,7 @@ static int run_planned(const struct command *self, struct run_options *options, 
 
 	if (run_fill_plan(options, plan, &pe.err) < 0)
 		return command_fail(self, &pe.err);
-	supervisor_hold_signals();
+	user_hold_signals();
 	if (plan_open(plan, &pe) < 0) {
 		command_fail(self, &pe.err);
 		return (int)pe.kind;

@@ -62,6 +62,17 @@ static u32 plan_count_vdevs(const struct plan *plan, const struct vdev_class *cl
 	return nr;
 }
 
+void plan_vdev_init(struct plan_vdev *vdev, const struct vdev_class *cls, u32 index)
+{
+	*vdev = (struct plan_vdev){ .cls = cls };
+	vdev->setup.index = index;
+	vdev->setup.cfg_bytes = cls->cfg_bytes;
+	snprintf(vdev->setup.class_name, sizeof(vdev->setup.class_name), "%s", cls->name);
+	snprintf(vdev->name, sizeof(vdev->name), "%s.%u", cls->name, vdev->setup.index);
+	if (cls->opts)
+		opt_defaults(cls->opts, vdev->setup.cfg);
+}
+
 /* The next free place, with the class's defaults. Return: it, or NULL with words. */
 static struct plan_vdev *plan_next_vdev(struct plan *plan, const struct vdev_class *cls,
 					struct err *e)
@@ -73,13 +84,7 @@ static struct plan_vdev *plan_next_vdev(struct plan *plan, const struct vdev_cla
 			VM_VDEVS_MAX);
 		return NULL;
 	}
-	*vdev = (struct plan_vdev){ .cls = cls };
-	vdev->setup.index = plan_count_vdevs(plan, cls);
-	vdev->setup.cfg_bytes = cls->cfg_bytes;
-	snprintf(vdev->setup.class_name, sizeof(vdev->setup.class_name), "%s", cls->name);
-	snprintf(vdev->name, sizeof(vdev->name), "%s.%u", cls->name, vdev->setup.index);
-	if (cls->opts)
-		opt_defaults(cls->opts, vdev->setup.cfg);
+	plan_vdev_init(vdev, cls, plan_count_vdevs(plan, cls));
 	return vdev;
 }
 
@@ -106,14 +111,19 @@ static int vdev_parse(struct plan_vdev *vdev, const char *text, struct err *e)
 	return opt_parse_pairs(vdev->cls->opts, vdev->setup.cfg, text, e);
 }
 
+int plan_vdev_parse(struct plan_vdev *vdev, const char *text, struct err *e)
+{
+	return vdev_parse(vdev, text, e) < 0 ? err_prefix(e, "%s", vdev->cls->name) : 0;
+}
+
 int plan_add_vdev(struct plan *plan, const struct vdev_class *cls, const char *text, struct err *e)
 {
 	struct plan_vdev *vdev = plan_next_vdev(plan, cls, e);
 
 	if (!vdev)
 		return e->code;
-	if (vdev_parse(vdev, text, e) < 0)
-		return err_prefix(e, "%s", cls->name);
+	if (plan_vdev_parse(vdev, text, e) < 0)
+		return e->code;
 	plan_keep_vdev(plan, vdev);
 	return 0;
 }
@@ -153,15 +163,20 @@ int plan_add_shorthand(struct plan *plan, const struct vdev_class *cls,
 	return 0;
 }
 
+int plan_vdev_open(struct plan_vdev *vdev, struct err *e)
+{
+	if (vdev->cls->open && vdev->cls->open(vdev->setup.cfg, &vdev->fds, e) < 0)
+		return err_prefix(e, "%s", vdev->name);
+	return 0;
+}
+
 static int plan_open_vdevs(struct plan *plan, struct err *e)
 {
-	for (u32 i = 0; i < plan->nr_vdevs; i++) {
-		struct plan_vdev *vdev = &plan->vdevs[i];
+	int status = 0;
 
-		if (vdev->cls->open && vdev->cls->open(vdev->setup.cfg, &vdev->fds, e) < 0)
-			return err_prefix(e, "%s", vdev->name);
-	}
-	return 0;
+	for (u32 i = 0; i < plan->nr_vdevs && status == 0; i++)
+		status = plan_vdev_open(&plan->vdevs[i], e);
+	return status;
 }
 
 /* --- Platform devices --- */

@@ -64,6 +64,15 @@ int plan_add_vdev(struct plan *plan, const struct vdev_class *cls, const char *t
 int plan_add_shorthand(struct plan *plan, const struct vdev_class *cls,
 		       const struct vdev_shorthand *shorthand, const char *value, struct err *e);
 
+/*
+ * A device apart from any plan. plan_vdev_init - instance `index` of the class with its defaults.
+ * plan_vdev_parse - its options, as for plan_add_vdev. plan_vdev_open - open what they name.
+ * Return: 0 or -errno with words.
+ */
+void plan_vdev_init(struct plan_vdev *vdev, const struct vdev_class *cls, u32 index);
+int plan_vdev_parse(struct plan_vdev *vdev, const char *text, struct err *e);
+int plan_vdev_open(struct plan_vdev *vdev, struct err *e);
+
 /* plan_open - open /dev/kvm, kernel, initrd and what the devices name, and check limits against
  * this host. Return: 0 or -errno with words. Context: supervisor. */
 int plan_open(struct plan *plan, struct plan_err *pe);

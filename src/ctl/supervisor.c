@@ -4,36 +4,29 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ctl/member.h"
 #include "ctl/terminal.h"
+#include "ctl/user.h"
 #include "evl/evl.h"
 #include "jail/channel.h"
 #include "jail/policy.h"
-#include "jail/spawn.h"
 #include "stream/serial_cfg.h"
 #include "util/fd.h"
 #include "util/log.h"
 
 enum {
 	STOP_REPEAT_MS = 500, /* a second request so soon is the first one, heard twice */
-	LAST_LINE_MS = 1000,  /* how long the last line waits for a reader of standard error */
 	STDIN_CHUNK_BYTES = 4096,
-	CHANNEL_BYTES = 256 * 1024, /* a setup fits, and a burst of log lines */
-	DEVICE_END_MS = 2000,       /* how long devices may take to end once the machine did */
 };
 
 /*
@@ -47,16 +40,6 @@ struct console_input {
 	u32 used, len;
 	struct evl_source stdin_source, pipe_source;
 	bool stdin_watched;
-};
-
-/* A process of the machine's: the vm process, or a virtio device's. */
-struct member {
-	struct supervisor *sup;
-	const char *device; /* "virtio-rng.0", NULL for the vm process */
-	struct spawn_child child;
-	int channel_fd;
-	struct evl_source channel_source, child_source;
-	char reason[sizeof(((struct message *)0)->text)]; /* a device's: why it failed, "" if not */
 };
 
 struct supervisor {
@@ -76,39 +59,12 @@ struct supervisor {
 	char reason[sizeof(((struct message *)0)->text)];
 };
 
-/*
- * Standard error without ever waiting for its reader longer than `timeout_ms`: a supervisor that
- * waits hears no signal. A pipe that polls writable takes PIPE_BUF bytes at once.
- */
-static void put_words(const char *words, int timeout_ms)
-{
-	struct pollfd target = { .fd = STDERR_FILENO, .events = POLLOUT };
-
-	if (poll(&target, 1, timeout_ms) > 0)
-		fd_write(STDERR_FILENO, words, MIN(strlen(words), (size_t)PIPE_BUF));
-}
-
-static void log_to_stderr(enum log_level level, const char *line, void *opaque)
-{
-	const struct supervisor *sup = opaque;
-	char text[600];
-
-	snprintf(text, sizeof(text), "kiln: %s%s\n", level == LOG_WARN ? "warning: " : "", line);
-	put_words(text, sup->finished ? LAST_LINE_MS : 0);
-}
-
 /* --- Input --- */
 
 static void vm_request(struct supervisor *sup, enum message_type type, s32 code, const char *text)
 {
 	if (channel_send(sup->vm.channel_fd, type, code, text) < 0 && !sup->ended)
 		log_warn("the machine does not listen");
-}
-
-/* A process that already ends keeps the status it ends with. */
-static void member_kill(const struct member *member)
-{
-	syscall(SYS_pidfd_send_signal, member->child.pid_fd, SIGKILL, NULL, 0);
 }
 
 static void supervisor_stop(struct supervisor *sup, s32 code, const char *why)
@@ -150,7 +106,7 @@ static u32 input_filter_keys(struct supervisor *sup, u8 *bytes, u32 len)
 			vm_request(sup, MESSAGE_POWER_BUTTON, 0, NULL);
 			break;
 		case TERMINAL_KEY_HELP:
-			put_words(terminal_help, 0);
+			user_put_words(terminal_help, 0);
 			break;
 		case TERMINAL_KEY_NONE:
 			break;
@@ -296,54 +252,36 @@ static int input_start(struct supervisor *sup, struct err *e)
 
 /* --- What the machine says --- */
 
+static struct supervisor *supervisor_of(const struct member *member)
+{
+	return member->owner;
+}
+
 static void message_denied(struct member *member, const struct message *message)
 {
-	struct supervisor *sup = member->sup;
-	const char *name = IS_ENABLED(CONFIG_SYSCALL_NAMES) ? policy_syscall_name(message->code)
-							    : NULL;
+	struct supervisor *sup = supervisor_of(member);
 
 	sup->denied |= !member->device;
-	snprintf(member->device ? member->reason : sup->reason, sizeof(sup->reason),
-		 "%s%sseccomp policy '%.32s' refused system call %d%s%s%s; the process was killed",
-		 member->device ? member->device : "", member->device ? ": " : "", message->text,
-		 message->code, name ? " (" : "", name ? name : "", name ? ")" : "");
+	member_denied(member, message, member->device ? member->reason : sup->reason,
+		      sizeof(sup->reason));
 }
 
 static void message_ended(struct member *member, const struct message *message)
 {
-	struct supervisor *sup = member->sup;
-	bool names_it;
+	struct supervisor *sup = supervisor_of(member);
 
-	if (member->device) {
-		names_it = strncmp(message->text, member->device, strlen(member->device)) == 0;
-		snprintf(member->reason, sizeof(member->reason), "%s%s%.450s",
-			 names_it ? "" : member->device, names_it ? "" : ": ", message->text);
+	member_ended(member, message, member->device ? member->reason : sup->reason,
+		     sizeof(sup->reason));
+	if (member->device)
 		return;
-	}
 	sup->ended = true;
 	sup->exit_code = message->code;
-	snprintf(sup->reason, sizeof(sup->reason), "%s", message->text);
-}
-
-/* The vm process limits what its guest can cause; this limits a vm process that was taken over. */
-static void message_log(struct supervisor *sup, const struct message *message)
-{
-	enum log_level level = message->code < LOG_ERR || message->code > LOG_DEBUG
-				       ? LOG_WARN
-				       : (enum log_level)message->code;
-	u32 dropped;
-
-	if (!log_limited(&sup->log_limit, evl_now_ns(), &dropped))
-		return;
-	if (dropped > 0)
-		log_warn("(%u lines of the machine were left out)", dropped);
-	log_line(level, "%s", message->text);
 }
 
 /* The other end is gone: it ends, or is of no use any more. (The pidfd would tell, too.) */
 static void member_hung_up(struct member *member)
 {
-	struct supervisor *sup = member->sup;
+	struct supervisor *sup = supervisor_of(member);
 
 	evl_remove(&sup->evl, &member->channel_source);
 	member_kill(member);
@@ -364,7 +302,7 @@ static void channel_ready(struct evl_source *source, u32 epoll_events)
 		return;
 	switch ((enum message_type)message.type) {
 	case MESSAGE_LOG:
-		message_log(member->sup, &message);
+		member_log(&supervisor_of(member)->log_limit, &message);
 		break;
 	case MESSAGE_ENDED:
 		message_ended(member, &message);
@@ -376,34 +314,9 @@ static void channel_ready(struct evl_source *source, u32 epoll_events)
 	case MESSAGE_STOP:
 	case MESSAGE_BREAK:
 	case MESSAGE_POWER_BUTTON:
+	case MESSAGE_FRONT_END:
 		break;
 	}
-}
-
-/* The process is gone; what it said last may still lie in the channel. */
-static void member_drain(struct member *member)
-{
-	for (struct pollfd p = { .fd = member->channel_fd, .events = POLLIN };
-	     member->channel_source.fd >= 0 && poll(&p, 1, 0) > 0;)
-		channel_ready(&member->channel_source, (u32)p.revents);
-}
-
-/* Wait for the process and, if it did not end in order, put into words how it ended. */
-static void member_reap(struct member *member)
-{
-	siginfo_t info = { 0 };
-
-	waitid(P_PID, (id_t)member->child.pid, &info, WEXITED);
-	fd_close(&member->child.pid_fd);
-	if (member->reason[0])
-		return;
-	if (info.si_code != CLD_EXITED)
-		snprintf(member->reason, sizeof(member->reason),
-			 "%s: its process was killed by signal %d (%s)", member->device,
-			 info.si_status, strsignal(info.si_status));
-	else if (info.si_status != 0)
-		snprintf(member->reason, sizeof(member->reason),
-			 "%s: its process ended with status %d", member->device, info.si_status);
 }
 
 /*
@@ -412,11 +325,10 @@ static void member_reap(struct member *member)
  */
 static void device_ended(struct member *member)
 {
-	struct supervisor *sup = member->sup;
+	struct supervisor *sup = supervisor_of(member);
 	char ended[64];
 
-	evl_remove(&sup->evl, &member->child_source);
-	evl_remove(&sup->evl, &member->channel_source);
+	member_unwatch(member, &sup->evl);
 	member_reap(member);
 	if (member->reason[0] && !sup->failed)
 		sup->failed = member;
@@ -433,65 +345,24 @@ static void child_ready(struct evl_source *source, u32 epoll_events)
 	if (member->device)
 		device_ended(member);
 	else
-		evl_stop(&member->sup->evl);
+		evl_stop(&supervisor_of(member)->evl);
 }
 
 static void signal_ready(struct evl_source *source, u32 epoll_events)
 {
 	struct supervisor *sup = container_of(source, struct supervisor, signal_source);
-	struct signalfd_siginfo info;
+	u32 number = user_take_signal(sup->signal_fd);
 	char why[64];
 
 	(void)epoll_events;
-	if (fd_read(sup->signal_fd, &info, sizeof(info)) != sizeof(info))
+	if (number == 0)
 		return;
-	sup->stop_signal = info.ssi_signo;
-	snprintf(why, sizeof(why), "stopped by signal %u (%s)", info.ssi_signo,
-		 strsignal((int)info.ssi_signo));
-	supervisor_stop(sup, 128 + (s32)info.ssi_signo, why);
+	sup->stop_signal = number;
+	snprintf(why, sizeof(why), "stopped by signal %u (%s)", number, strsignal((int)number));
+	supervisor_stop(sup, 128 + (s32)number, why);
 }
 
 /* --- Life --- */
-
-static sigset_t ending_signals(void)
-{
-	static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-	sigset_t set;
-
-	sigemptyset(&set);
-	for (u32 i = 0; i < ARRAY_SIZE(ending); i++)
-		sigaddset(&set, ending[i]);
-	return set;
-}
-
-void supervisor_hold_signals(void)
-{
-	sigset_t set = ending_signals();
-
-	sigprocmask(SIG_BLOCK, &set, NULL);
-}
-
-static int supervisor_take_signals(struct supervisor *sup, struct err *e)
-{
-	sigset_t set = ending_signals();
-
-	supervisor_hold_signals();
-	signal(SIGPIPE, SIG_IGN);
-	sup->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return sup->signal_fd < 0 ? err_errno(e, -errno, "signalfd") : 0;
-}
-
-static int member_watch(struct member *member, struct err *e)
-{
-	struct evl *evl = &member->sup->evl;
-	int status =
-		evl_add(evl, &member->channel_source, member->channel_fd, EPOLLIN, channel_ready);
-
-	if (status == 0)
-		status = evl_add(evl, &member->child_source, member->child.pid_fd, EPOLLIN,
-				 child_ready);
-	return status < 0 ? err_errno(e, status, "event loop") : 0;
-}
 
 static int supervisor_watch(struct supervisor *sup, struct err *e)
 {
@@ -502,57 +373,10 @@ static int supervisor_watch(struct supervisor *sup, struct err *e)
 				 signal_ready);
 	if (status < 0)
 		return err_errno(e, status, "event loop");
-	status = member_watch(&sup->vm, e);
+	status = member_watch(&sup->vm, &sup->evl, channel_ready, child_ready, e);
 	for (u32 i = 0; i < sup->nr_devices && status == 0; i++)
-		status = member_watch(&sup->devices[i], e);
+		status = member_watch(&sup->devices[i], &sup->evl, channel_ready, child_ready, e);
 	return status;
-}
-
-/* Where words go that did not come through the channel: a jailed process has no terminal. */
-static int open_null(void)
-{
-	int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-
-	return fd >= 0 ? fd : memfd_create("null", MFD_CLOEXEC); /* a host without devices */
-}
-
-/*
- * Start a process with its own descriptor `own_fd` and those of `fds`, which is closed here: the
- * process has them now, and nobody else should hold a pipe's or a socket's other end open.
- */
-static int member_spawn(struct member *member, const char *role, int own_fd, struct fdset *fds,
-			struct err *e)
-{
-	bool jailed = member->sup->plan->setup.jailed;
-	cleanup_fd int null_fd = open_null();
-	int all[PROCESS_FD_FIRST + FDSET_MAX], ends[2], status;
-	const int bytes = CHANNEL_BYTES;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-		return err_errno(e, -errno, "socketpair");
-	setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-	setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-	all[PROCESS_FD_CHANNEL] = ends[1];
-	all[PROCESS_FD_OWN] = own_fd;
-	all[PROCESS_FD_STDERR] = jailed ? null_fd : STDERR_FILENO;
-	memcpy(&all[PROCESS_FD_FIRST], fds->fds, fds->count * sizeof(int));
-	status = spawn_process(&(struct spawn_request){ .role = role,
-							.fds = all,
-							.nr_fds = PROCESS_FD_FIRST + fds->count,
-							.jailed = jailed },
-			       &member->child, e);
-	fd_close(&ends[1]);
-	member->channel_fd = ends[0];
-	fdset_close(fds);
-	return status;
-}
-
-/* A process that ended already is met again at its pidfd, with what it said. */
-static int member_send_setup(struct member *member, const void *setup, size_t len, struct err *e)
-{
-	if (send(member->channel_fd, setup, len, MSG_NOSIGNAL) < 0 && errno != EPIPE)
-		return err_errno(e, -errno, "send the setup of a process");
-	return 0;
 }
 
 static int device_spawn(struct supervisor *sup, struct plan_vdev *planned, int *vhost_fd,
@@ -561,12 +385,11 @@ static int device_spawn(struct supervisor *sup, struct plan_vdev *planned, int *
 	struct member *member = &sup->devices[sup->nr_devices];
 	int status;
 
-	*member = (struct member){
-		.sup = sup, .device = planned->name, .child.pid_fd = -1, .channel_fd = -1
-	};
+	member_init(member, sup, planned->name);
 	planned->setup.jailed = sup->plan->setup.jailed;
 	planned->setup.nr_fds = planned->fds.count;
-	status = member_spawn(member, "@device", *vhost_fd, &planned->fds, e);
+	status =
+		member_spawn(member, "@device", planned->setup.jailed, *vhost_fd, &planned->fds, e);
 	fd_close(vhost_fd);
 	if (status < 0)
 		return err_prefix(e, "%s", planned->name);
@@ -603,7 +426,8 @@ static int supervisor_spawn(struct supervisor *sup, struct err *e)
 		device_fds[i] = -1;
 	status = make_device_sockets(plan, device_fds, e);
 	if (status == 0)
-		status = member_spawn(&sup->vm, "@vm", plan->kvm_fd, &plan->fds, e);
+		status = member_spawn(&sup->vm, "@vm", plan->setup.jailed, plan->kvm_fd, &plan->fds,
+				      e);
 	fd_close(&plan->kvm_fd);
 	if (status == 0)
 		status = member_send_setup(&sup->vm, &plan->setup,
@@ -625,26 +449,17 @@ static int supervisor_confine(const struct supervisor *sup, struct err *e)
 	return policy_install(policy_find("supervisor"), e);
 }
 
-/*
- * The machine is gone, which its devices hear from their sockets. One that does not end by itself,
- * stuck in a disk of the host's, say, is ended.
- */
+/* The machine is gone, which its devices hear from their sockets. */
 static void supervisor_end_devices(struct supervisor *sup)
 {
-	u64 deadline_ns = evl_now_ns() + DEVICE_END_MS * 1000000ull;
+	u64 deadline_ns = evl_now_ns() + MEMBER_END_MS * 1000000ull;
 
 	for (u32 i = 0; i < sup->nr_devices; i++) {
 		struct member *member = &sup->devices[i];
-		struct pollfd end = { .fd = member->child.pid_fd, .events = POLLIN };
-		u64 now_ns = evl_now_ns();
-		int left_ms = now_ns < deadline_ns ? (int)((deadline_ns - now_ns) / 1000000) : 0;
 
 		if (member->child.pid_fd < 0)
 			continue;
-		if (poll(&end, 1, left_ms) <= 0)
-			member_kill(member);
-		member_drain(member);
-		member_reap(member);
+		member_end(member, deadline_ns);
 		if (member->reason[0] && !sup->failed)
 			sup->failed = member;
 	}
@@ -687,12 +502,9 @@ static void supervisor_destroy(struct supervisor *sup)
 	if (sup->input.pipe_fd >= 0)
 		fd_close(&sup->input.pipe_fd);
 	evl_destroy(&sup->evl);
-	for (u32 i = 0; i < sup->nr_devices; i++) {
-		fd_close(&sup->devices[i].child.pid_fd);
-		fd_close(&sup->devices[i].channel_fd);
-	}
-	fd_close(&sup->vm.child.pid_fd);
-	fd_close(&sup->vm.channel_fd);
+	for (u32 i = 0; i < sup->nr_devices; i++)
+		member_destroy(&sup->devices[i]);
+	member_destroy(&sup->vm);
 	fd_close(&sup->signal_fd);
 	free(sup);
 }
@@ -707,15 +519,11 @@ int supervisor_run(struct plan *plan)
 		log_err("out of memory");
 		return VM_END_FAILED;
 	}
-	*sup = (struct supervisor){
-		.plan = plan,
-		.vm = { .sup = sup, .child.pid_fd = -1, .channel_fd = -1 },
-		.signal_fd = -1,
-		.input = { .pipe_fd = -1 },
-	};
-	log_set_sink(log_to_stderr, sup);
-	status = supervisor_take_signals(sup, &e);
-	if (status == 0)
+	*sup = (struct supervisor){ .plan = plan, .input = { .pipe_fd = -1 } };
+	member_init(&sup->vm, sup, NULL);
+	user_log_start(&sup->finished);
+	sup->signal_fd = status = user_signal_fd(&e);
+	if (status >= 0)
 		status = input_make_pipe(plan, &sup->input.pipe_fd, &e);
 	if (status == 0)
 		status = supervisor_spawn(sup, &e);

@@ -9,6 +9,7 @@
 
 #include "jail/channel.h"
 #include "util/checked.h"
+#include "util/fd.h"
 #include "util/log.h"
 #include "vhost/vhost_backend.h"
 #include "vhost/vhost_user.h"
@@ -18,6 +19,8 @@ struct worker {
 	struct evl evl;
 	struct vdev *v;
 	struct vdev_host host;
+	struct evl_source channel_source; /* where front-ends come one by one */
+	bool one_by_one;
 	struct vhost_backend backend;
 	struct worker_kick {
 		struct evl_source source;
@@ -155,14 +158,26 @@ static int worker_config_write(struct vhost_backend *b, u32 offset, const u8 *sr
 	return 0;
 }
 
-/* The machine ended, or whoever drove the device: its work is done. */
+/* The next driver finds the device as the first one did. */
+static void worker_await_front_end(struct worker *w)
+{
+	vhost_backend_destroy(&w->backend);
+	w->v->mem = w->backend.mem;
+	w->v->features = 0;
+	channel_send(PROCESS_FD_CHANNEL, MESSAGE_READY, 0, NULL);
+}
+
+/* The machine ended, or whoever drove the device: its work is done, or done until the next comes. */
 static void worker_gone(struct vhost_backend *b, const char *why)
 {
 	struct worker *w = worker_of(b);
 
 	if (why)
 		log_warn("%s: its front-end broke the protocol: %s", w->v->name, why);
-	evl_stop(&w->evl);
+	if (w->one_by_one)
+		worker_await_front_end(w);
+	else
+		evl_stop(&w->evl);
 }
 
 static const struct vhost_backend_ops worker_ops = {
@@ -177,6 +192,47 @@ static const struct vhost_backend_ops worker_ops = {
 	.config_write = worker_config_write,
 	.gone = worker_gone,
 };
+
+/* --- The supervisor's side, where front-ends come one by one --- */
+
+static void worker_take_front_end(struct worker *w, int *fd)
+{
+	struct err e;
+
+	if (*fd < 0 || w->backend.fd >= 0)
+		return;
+	if (vhost_backend_start(&w->backend, &worker_ops, &w->evl, fd, &e) < 0) {
+		log_warn("%s: %s", w->v->name, e.text);
+		worker_await_front_end(w);
+	}
+}
+
+static void channel_ready(struct evl_source *source, u32 epoll_events)
+{
+	struct worker *w = container_of(source, struct worker, channel_source);
+	struct message message;
+	cleanup_fd int fd = -1;
+	int got = channel_receive_fd(PROCESS_FD_CHANNEL, &message, &fd);
+
+	(void)epoll_events;
+	if (got == -EAGAIN)
+		return;
+	if (got <= 0 || message.type == MESSAGE_STOP)
+		evl_stop(&w->evl);
+	else if (message.type == MESSAGE_FRONT_END)
+		worker_take_front_end(w, &fd);
+}
+
+/* Where requests come from. */
+static int worker_connect(struct worker *w, struct err *e)
+{
+	int vhost_fd = WORKER_FD_VHOST, status;
+
+	if (!w->one_by_one)
+		return vhost_backend_start(&w->backend, &worker_ops, &w->evl, &vhost_fd, e);
+	status = evl_add(&w->evl, &w->channel_source, PROCESS_FD_CHANNEL, EPOLLIN, channel_ready);
+	return status < 0 ? err_errno(e, status, "event loop") : 0;
+}
 
 /* --- Life --- */
 
@@ -197,7 +253,6 @@ static int worker_prepare(struct worker *w, const struct worker_setup *setup, st
 			  bool user_ns, struct err *e)
 {
 	const struct vdev_class *cls = vdev_class_find(setup->class_name);
-	int vhost_fd = WORKER_FD_VHOST;
 	int status = 0;
 
 	if (!cls)
@@ -213,7 +268,8 @@ static int worker_prepare(struct worker *w, const struct worker_setup *setup, st
 	w->v = vdev_create(cls, setup->index, &w->evl, &w->host, setup->cfg, fds, e);
 	if (!w->v)
 		return e->code;
-	status = vhost_backend_start(&w->backend, &worker_ops, &w->evl, &vhost_fd, e);
+	w->one_by_one = setup->one_by_one;
+	status = worker_connect(w, e);
 	if (status == 0 && setup->jailed)
 		status = process_filter(cls->policy, e);
 	return status;

@@ -5,7 +5,7 @@
 #include "jail/process.h"
 #include "virtio/vdev.h"
 
-/* The socket on which the process serves vhost-user. */
+/* The socket on which the process serves vhost-user; of no use where front-ends come one by one. */
 enum { WORKER_FD_VHOST = PROCESS_FD_OWN };
 
 /*
@@ -16,6 +16,7 @@ struct worker_setup {
 	char class_name[24];
 	u32 index, nr_fds, cfg_bytes;
 	bool jailed;
+	bool one_by_one; /* front-ends come through the channel, each when MESSAGE_READY was said */
 	_Alignas(max_align_t) u8 cfg[VDEV_CFG_BYTES_MAX];
 };
 

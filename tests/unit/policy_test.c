@@ -308,6 +308,38 @@ static const struct call supervisor_denied[] = {
 	CALL(accept4, 3, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK),
 };
 
+static const struct call serve_allowed[] = {
+	CALL(epoll_ctl, 3, EPOLL_CTL_MOD, 4, ADDRESS),
+	CALL(epoll_pwait, 3, ADDRESS, 1, (u64)-1, 0, 8),
+	CALL(accept4, 3, 0, 0, SOCK_CLOEXEC),
+	CALL(sendmsg, 3, ADDRESS, MSG_NOSIGNAL | MSG_DONTWAIT),
+	CALL(recvfrom, 3, ADDRESS, 280, MSG_DONTWAIT, 0, 0),
+	CALL(sendto, 3, ADDRESS, 280, MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0),
+	CALL(pidfd_send_signal, 3, SIGKILL, 0, 0),
+	CALL(waitid, 1, 12, ADDRESS, WEXITED, 0),
+#if defined(__x86_64__)
+	CALL(poll, ADDRESS, 1, 0),
+	CALL(lstat, ADDRESS, ADDRESS),
+	CALL(unlink, ADDRESS),
+#else
+	CALL(ppoll, ADDRESS, 1, 0, 0, 8),
+	CALL(newfstatat, (u64)AT_FDCWD, ADDRESS, ADDRESS, AT_SYMLINK_NOFOLLOW),
+	CALL(unlinkat, (u64)AT_FDCWD, ADDRESS, 0),
+#endif
+};
+
+static const struct call serve_denied[] = {
+	CALL(accept4, 3, ADDRESS, ADDRESS, SOCK_CLOEXEC),
+	CALL(accept4, 3, 0, 0, 0),
+	CALL(sendto, 3, ADDRESS, 1, 0, ADDRESS, 16),
+	CALL(pidfd_send_signal, 3, SIGSTOP, 0, 0),
+	CALL(ioctl, 0, TCSETS, ADDRESS),
+	CALL(tkill, 12, SIGSEGV),
+	CALL(memfd_create, ADDRESS, 0),
+	CALL(clone, THREAD_FLAGS),
+	CALL(rt_sigaction, SIGSEGV, ADDRESS, 0, 8),
+};
+
 /* ---- asking ---- */
 
 static u32 ask(const struct policy *policy, u32 arch, u32 nr, const u64 args[6])
@@ -368,6 +400,19 @@ static void the_supervisor_can_do_nothing_else(void **state)
 {
 	(void)state;
 	ASSERT_DENIES("supervisor", supervisor_denied);
+}
+
+static void who_serves_a_device_can_accept_hand_on_and_bury(void **state)
+{
+	(void)state;
+	ASSERT_ALLOWS("serve", serve_allowed);
+	ASSERT_ALLOWS("serve", common_allowed);
+}
+
+static void who_serves_a_device_can_do_nothing_else(void **state)
+{
+	(void)state;
+	ASSERT_DENIES("serve", serve_denied);
 }
 
 static void the_vm_process_can_build_its_machine(void **state)
@@ -662,6 +707,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(the_supervisor_can_watch_end_and_bury_the_machine),
 		T(the_supervisor_can_do_nothing_else),
+		T(who_serves_a_device_can_accept_hand_on_and_bury),
+		T(who_serves_a_device_can_do_nothing_else),
 		T(the_vm_process_can_build_its_machine),
 		T(the_vm_process_can_do_nothing_else_while_it_builds),
 		T(the_event_loop_can_serve_the_machine),
