@@ -55,6 +55,14 @@ static int run_add_device(void *opaque, const struct opt *opt, const char *value
 	return cls ? plan_add_vdev(options->plan, cls, text, e) : err_prefix(e, "%s", opt->name);
 }
 
+/* --vhost-user TYPE,socket=PATH[,KEY=VALUE]... */
+static int run_add_remote(void *opaque, const struct opt *opt, const char *value, struct err *e)
+{
+	struct run_options *options = opaque;
+
+	return plan_add_remote(options->plan, value, e) < 0 ? err_prefix(e, "%s", opt->name) : 0;
+}
+
 /* A shorthand's option refers to both by its cookie. */
 struct run_shorthand {
 	const struct vdev_class *cls;
@@ -120,6 +128,13 @@ static const struct opt run_opts[] = {
 	{ .name = NULL },
 };
 
+static const struct opt run_remote_opt = {
+	.name = "vhost-user",
+	OPT_CALL(run_add_remote),
+	.arg = "TYPE,...",
+	.help = HELP("add a device that another program serves; see below"),
+};
+
 /* Return: how many options the table has now. */
 static u32 run_make_shorthands(struct opt *table, u32 nr, const struct vdev_class *cls)
 {
@@ -147,6 +162,8 @@ static const struct opt *run_make_opts(void)
 
 	memcpy(table, run_opts, sizeof(run_opts));
 	table[RUN_OPT_CPUS].max = arch_vcpus_max();
+	if (IS_ENABLED(CONFIG_VHOST_USER))
+		table[nr++] = run_remote_opt;
 	dev_class_for_each (p) {
 		if (!(*p)->shorthand)
 			continue;
@@ -250,20 +267,28 @@ static int run_run(const struct command *self, int argc, char *const *argv)
 	return code;
 }
 
+#define RUN_NOTES_REMOTE                                                                        \
+	"--vhost-user TYPE,socket=PATH: TYPE is blk, console, fs, net, rng or vsock, or\n"      \
+	"left out for id=N,queues=N[,config_bytes=N]. blk and fs take queues=N; fs tag=NAME,\n" \
+	"net mac=MAC, vsock cid=N where the other program does not tell; all queue_size=N.\n"   \
+	"That program sees all of the guest's memory.\n\n"
+#define RUN_NOTES                                                               \
+	"Exit codes:\n"                                                         \
+	"  0   the guest powered off, or the user ended it (Ctrl-a x)\n"        \
+	"  32  the guest reset\n"                                               \
+	"  33  the guest crashed: triple fault, or KVM could not go on\n"       \
+	"  34  the guest's kernel panicked (pvpanic)\n"                         \
+	"  35  invalid options, or a kernel or initrd that cannot be started\n" \
+	"  36  watchdog\n"                                                      \
+	"  1   anything else of Kiln's own or of this host\n"                   \
+	"  128 + N  stopped by signal N\n"
+
 static const struct command run_command = {
 	.name = "run",
 	.summary = "Start a machine and stay with it to its end",
 	.positional = "KERNEL",
 	.make_opts = run_make_opts,
-	.notes = "Exit codes:\n"
-		 "  0   the guest powered off, or the user ended it (Ctrl-a x)\n"
-		 "  32  the guest reset\n"
-		 "  33  the guest crashed: triple fault, or KVM could not go on\n"
-		 "  34  the guest's kernel panicked (pvpanic)\n"
-		 "  35  invalid options, or a kernel or initrd that cannot be started\n"
-		 "  36  watchdog\n"
-		 "  1   anything else of Kiln's own or of this host\n"
-		 "  128 + N  stopped by signal N\n",
+	.notes = IS_ENABLED(CONFIG_VHOST_USER) ? RUN_NOTES_REMOTE RUN_NOTES : RUN_NOTES,
 	.run = run_run,
 };
 COMMAND(run_command);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ctl/remote.h"
 #include "stream/serial_cfg.h"
 #include "util/fd.h"
 
@@ -73,17 +74,22 @@ void plan_vdev_init(struct plan_vdev *vdev, const struct vdev_class *cls, u32 in
 		opt_defaults(cls->opts, vdev->setup.cfg);
 }
 
+static int plan_has_room(const struct plan *plan, const char *name, struct err *e)
+{
+	if (plan->nr_vdevs < VM_VDEVS_MAX)
+		return 0;
+	return err_set(e, -EINVAL, "%s: a machine has at most %d virtio devices", name,
+		       VM_VDEVS_MAX);
+}
+
 /* The next free place, with the class's defaults. Return: it, or NULL with words. */
 static struct plan_vdev *plan_next_vdev(struct plan *plan, const struct vdev_class *cls,
 					struct err *e)
 {
 	struct plan_vdev *vdev = &plan->vdevs[plan->nr_vdevs];
 
-	if (plan->nr_vdevs >= VM_VDEVS_MAX) {
-		err_set(e, -EINVAL, "%s: a machine has at most %d virtio devices", cls->name,
-			VM_VDEVS_MAX);
+	if (plan_has_room(plan, cls->name, e) < 0)
 		return NULL;
-	}
 	plan_vdev_init(vdev, cls, plan_count_vdevs(plan, cls));
 	return vdev;
 }
@@ -170,12 +176,55 @@ int plan_vdev_open(struct plan_vdev *vdev, struct err *e)
 	return 0;
 }
 
+/* Devices of the same type are told apart by a number. */
+static void plan_name_remote(const struct plan *plan, struct vm_setup_vdev *seen, const char *type)
+{
+	u32 nr = 0;
+
+	for (u32 i = 0; i < plan->nr_vdevs; i++)
+		nr += plan->setup.vdevs[i].remote.path[0] &&
+		      plan->setup.vdevs[i].remote.type == seen->remote.type;
+	snprintf(seen->name, sizeof(seen->name), "vhost-user-%s.%u", type, nr);
+}
+
+int plan_add_remote(struct plan *plan, const char *text, struct err *e)
+{
+	struct vm_setup_vdev *seen = &plan->setup.vdevs[plan->nr_vdevs];
+	struct plan_vdev *vdev = &plan->vdevs[plan->nr_vdevs];
+	const char *type;
+
+	if (plan_has_room(plan, "vhost-user", e) < 0)
+		return e->code;
+	type = remote_parse(text, seen, e);
+	if (!type)
+		return e->code;
+	plan_name_remote(plan, seen, type);
+	*vdev = (struct plan_vdev){ 0 };
+	memcpy(vdev->name, seen->name, sizeof(vdev->name));
+	plan->setup.nr_vdevs = ++plan->nr_vdevs;
+	return 0;
+}
+
+static int plan_connect_remote(struct plan *plan, struct vm_setup_vdev *seen, struct err *e)
+{
+	cleanup_fd int fd = unix_connect(seen->remote.path, e);
+
+	if (fd < 0)
+		return err_prefix(e, "%s", seen->name);
+	seen->socket_index = fdset_put(&plan->fds, &fd);
+	return seen->socket_index < 0 ? err_errno(e, seen->socket_index, "%s", seen->name) : 0;
+}
+
 static int plan_open_vdevs(struct plan *plan, struct err *e)
 {
 	int status = 0;
 
-	for (u32 i = 0; i < plan->nr_vdevs && status == 0; i++)
-		status = plan_vdev_open(&plan->vdevs[i], e);
+	for (u32 i = 0; i < plan->nr_vdevs && status == 0; i++) {
+		if (plan->vdevs[i].cls)
+			status = plan_vdev_open(&plan->vdevs[i], e);
+		else if (IS_ENABLED(CONFIG_VHOST_USER))
+			status = plan_connect_remote(plan, &plan->setup.vdevs[i], e);
+	}
 	return status;
 }
 

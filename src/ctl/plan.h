@@ -20,7 +20,8 @@ struct plan_err {
 
 /* A virtio device that was asked for. Owner: the plan. */
 struct plan_vdev {
-	const struct vdev_class *cls;
+	const struct vdev_class
+		*cls;  /* NULL: its back-end is another program, all is in plan.setup */
 	char name[32]; /* "virtio-rng.0" */
 	struct fdset fds;
 	struct worker_setup setup;
@@ -63,6 +64,12 @@ int plan_configure(struct plan *plan, const struct dev_class *cls, const char *t
 int plan_add_vdev(struct plan *plan, const struct vdev_class *cls, const char *text, struct err *e);
 int plan_add_shorthand(struct plan *plan, const struct vdev_class *cls,
 		       const struct vdev_shorthand *shorthand, const char *value, struct err *e);
+
+/*
+ * plan_add_remote - a device whose vhost-user back-end is another program: "fs,socket=PATH,tag=x",
+ * as remote_parse (ctl/remote.h) takes it. Return: 0 or -EINVAL with words.
+ */
+int plan_add_remote(struct plan *plan, const char *text, struct err *e);
 
 /*
  * A device apart from any plan. plan_vdev_init - instance `index` of the class with its defaults.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A machine as it was asked for: devices and their options, files of every kind, who may open KVM.
-// test-sources: src/ctl/plan.c src/dev/dev_class.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c src/util/opt.c src/virtio/vdev_class.c
+// test-sources: src/ctl/plan.c src/ctl/remote.c src/vm/remote_types.c src/dev/dev_class.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c src/util/opt.c src/virtio/vdev_class.c src/util/unix_socket.c
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>

@@ -397,12 +397,15 @@ static int device_spawn(struct supervisor *sup, struct plan_vdev *planned, int *
 	return member_send_setup(member, &planned->setup, sizeof(planned->setup), e);
 }
 
-/* One end of each device's socket goes to the vm process, before it starts. */
+/* One end of each device's socket goes to the vm process, before it starts. A back-end of somebody
+ * else's was connected to when the plan was opened. */
 static int make_device_sockets(struct plan *plan, int *device_fds, struct err *e)
 {
 	for (u32 i = 0; i < plan->nr_vdevs; i++) {
 		int ends[2];
 
+		if (!plan->vdevs[i].cls)
+			continue;
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 			return err_errno(e, -errno, "socketpair");
 		device_fds[i] = ends[1];
@@ -434,7 +437,8 @@ static int supervisor_spawn(struct supervisor *sup, struct err *e)
 					   offsetof(struct vm_setup, cfg) + plan->setup.cfg_used,
 					   e);
 	for (u32 i = 0; i < plan->nr_vdevs && status == 0; i++)
-		status = device_spawn(sup, &plan->vdevs[i], &device_fds[i], e);
+		if (plan->vdevs[i].cls)
+			status = device_spawn(sup, &plan->vdevs[i], &device_fds[i], e);
 	for (u32 i = 0; i < VM_VDEVS_MAX; i++)
 		fd_close(&device_fds[i]);
 	return status;

@@ -6,6 +6,7 @@
 #include "jail/process.h"
 #include "kvm/arch.h"
 #include "util/types.h"
+#include "util/unix_socket.h"
 
 enum { VM_FD_KVM = PROCESS_FD_OWN };
 
@@ -39,12 +40,23 @@ enum vm_virtio {
 	VM_VIRTIO_MMIO,
 };
 
+/* Of a device whose vhost-user back-end is somebody else's: src/vm/remote.h. */
+struct vm_setup_remote {
+	char path[UNIX_PATH_BYTES]; /* where it listens; "": the back-end is a process of ours */
+	u32 type;                   /* index of its remote_type */
+	u32 queues;                 /* 0: as the type has it */
+	u32 given_bytes;            /* of configuration space, from its start: the user's words */
+	u8 given[48];
+	u64 given_features; /* go with it: the back-end need not have them */
+};
+
 /* A virtio device: how the guest sees it; what it does is behind a vhost-user socket. */
 struct vm_setup_vdev {
 	char name[32]; /* "virtio-rng.0" */
 	u16 virtio_id, queue_size_max;
-	u32 nr_queues, config_bytes;
-	int socket_index; /* of the fdset */
+	u32 nr_queues, config_bytes; /* a remote's number of rings is found out */
+	int socket_index;            /* of the fdset */
+	struct vm_setup_remote remote;
 };
 
 /*

@@ -13,6 +13,7 @@
 #include "virtio/front.h"
 #include "virtio/mmio.h"
 #include "virtio/pci.h"
+#include "vm/remote.h"
 #include "vm/vm.h"
 
 /*
@@ -29,8 +30,9 @@ struct vm_vdev {
 		struct virtio_mmio mmio;
 	};
 	bool has_front, has_transport;
-	int err_fd; /* eventfd: the device met a mistake of its driver's */
-	struct evl_source err_source, news_source;
+	u32 nr_served; /* rings that the back-end has; those behind them are never used */
+	int err_fd;    /* eventfd: the device met a mistake of its driver's */
+	struct evl_source err_source, news_source, end_source;
 };
 
 struct vm_virtio_devices {
@@ -46,23 +48,41 @@ static struct vm_vdev *vdev_of(struct vfront *front)
 	return container_of(front, struct vm_vdev, front);
 }
 
+static bool vdev_is_remote(const struct vm_vdev *v)
+{
+	return IS_ENABLED(CONFIG_VHOST_USER) && v->setup->remote.path[0];
+}
+
+/*
+ * After a verb that failed: a back-end of somebody else's that is gone, or talks nonsense, ends the
+ * machine, for nobody else has the device's state. A process of ours is the supervisor's to tell.
+ */
+static void vdev_check(struct vm_vdev *v, const struct err *e)
+{
+	if (v->vhost.dead && vdev_is_remote(v))
+		vm_end(v->vm, VM_END_FAILED, "%s: '%s': %s", v->setup->name, v->setup->remote.path,
+		       e->text);
+}
+
 static void front_stop(struct vfront *front)
 {
 	struct vm_vdev *v = vdev_of(front);
-	struct err e;
+	struct err e = { 0 };
 	u16 base;
 
-	for (u32 qi = 0; qi < front->nr_queues && !v->vhost.dead; qi++)
-		if (front->queues[qi].enabled)
-			vhost_frontend_stop_ring(&v->vhost, qi, &base, &e);
+	for (u32 qi = 0; qi < v->nr_served && !v->vhost.dead; qi++)
+		if (front->queues[qi].enabled &&
+		    vhost_frontend_stop_ring(&v->vhost, qi, &base, &e) < 0)
+			vdev_check(v, &e);
 }
 
 static int start_rings(struct vm_vdev *v, struct err *e)
 {
 	struct vfront *front = &v->front;
-	int status = vhost_frontend_set_features(&v->vhost, front->features, e);
+	/* Of those that the driver chose, some may be the front's own. */
+	int status = vhost_frontend_set_features(&v->vhost, front->features & v->vhost.features, e);
 
-	for (u32 qi = 0; qi < front->nr_queues && status == 0; qi++) {
+	for (u32 qi = 0; qi < v->nr_served && status == 0; qi++) {
 		const struct vfront_queue *q = &front->queues[qi];
 		const struct vhost_ring ring = {
 			.size = q->size,
@@ -86,6 +106,7 @@ static int front_start(struct vfront *front)
 
 	if (status < 0) {
 		log_guest(&front->log, "%s: %s", front->name, e.text);
+		vdev_check(vdev_of(front), &e);
 		front_stop(front);
 	}
 	return status;
@@ -94,12 +115,25 @@ static int front_start(struct vfront *front)
 static void front_calls_changed(struct vfront *front)
 {
 	struct vm_vdev *v = vdev_of(front);
-	struct err e;
+	struct err e = { 0 };
 
-	for (u32 qi = 0; qi < front->nr_queues && !v->vhost.dead; qi++)
-		if (front->queues[qi].enabled)
-			vhost_frontend_set_call(&v->vhost, qi, front->transport->call_fd(front, qi),
-						&e);
+	for (u32 qi = 0; qi < v->nr_served && !v->vhost.dead; qi++)
+		if (front->queues[qi].enabled &&
+		    vhost_frontend_set_call(&v->vhost, qi, front->transport->call_fd(front, qi),
+					    &e) < 0)
+			vdev_check(v, &e);
+}
+
+/* All of configuration space as the device has it now. */
+static int vdev_read_config(struct vm_vdev *v, u8 *config, struct err *e)
+{
+	int status = vhost_frontend_get_config(&v->vhost, 0, config, v->front.config_bytes, e);
+
+	if (status < 0)
+		vdev_check(v, e);
+	else if (vdev_is_remote(v))
+		remote_fix_config(v->setup, v->front.nr_queues, config);
+	return status;
 }
 
 /* What the device made of a write is what the driver reads next. */
@@ -108,9 +142,12 @@ static void front_config_write(struct vfront *front, u32 offset, const void *src
 	struct vm_vdev *v = vdev_of(front);
 	struct err e;
 
-	if (vhost_frontend_set_config(&v->vhost, offset, src, len, &e) < 0 ||
-	    vhost_frontend_get_config(&v->vhost, 0, front->config, front->config_bytes, &e) < 0)
+	if (vhost_frontend_set_config(&v->vhost, offset, src, len, &e) < 0) {
 		log_guest(&front->log, "%s: %s", front->name, e.text);
+		vdev_check(v, &e);
+	} else if (vdev_read_config(v, front->config, &e) < 0) {
+		log_guest(&front->log, "%s: %s", front->name, e.text);
+	}
 }
 
 static const struct vfront_ops front_ops = {
@@ -138,7 +175,7 @@ static void news_config(struct vm_vdev *v)
 	int status;
 
 	pthread_mutex_lock(&v->front.lock);
-	status = vhost_frontend_get_config(&v->vhost, 0, config, v->front.config_bytes, &e);
+	status = vdev_read_config(v, config, &e);
 	pthread_mutex_unlock(&v->front.lock);
 	if (status == 0)
 		vfront_config_changed(&v->front, config);
@@ -162,25 +199,34 @@ static void news_ready(struct evl_source *source, u32 epoll_events)
 	}
 }
 
+/* Nothing comes unasked through the socket itself but the end. */
+static void end_ready(struct evl_source *source, u32 epoll_events)
+{
+	struct vm_vdev *v = container_of(source, struct vm_vdev, end_source);
+
+	(void)epoll_events;
+	evl_remove(&v->vm->evl, source);
+	vm_end(v->vm, VM_END_FAILED, "%s: '%s': the vhost-user back-end is gone", v->setup->name,
+	       v->setup->remote.path);
+}
+
 /* --- Life --- */
 
-static int vdev_greet(struct vm_vdev *v, struct fdset *fds, u8 *config, struct err *e)
+static int vdev_greet(struct vm_vdev *v, struct fdset *fds, struct err *e)
 {
 	cleanup_fd int fd = fdset_take(fds, v->setup->socket_index);
 	int status = vhost_frontend_start(&v->vhost, &fd, e);
 
-	if (status == 0)
-		status = vhost_frontend_set_memory(&v->vhost, &v->vm->mem, e);
-	if (status == 0 && v->setup->config_bytes > 0)
-		status = vhost_frontend_get_config(&v->vhost, 0, config, v->setup->config_bytes, e);
-	return status;
+	return status < 0 ? status : vhost_frontend_set_memory(&v->vhost, &v->vm->mem, e);
 }
 
-static int vdev_create_front(struct vm_vdev *v, const u8 *config, struct err *e)
+/* What a process of ours tells of its device, which is of a class. */
+static int vdev_describe(struct vm_vdev *v, struct vfront_device *device, u8 *config, struct err *e)
 {
 	const struct vm_setup_vdev *setup = v->setup;
 	const u32 nr_offered = v->vhost.nr_queues_max;
-	const struct vfront_device device = {
+
+	*device = (struct vfront_device){
 		.name = setup->name,
 		.virtio_id = setup->virtio_id,
 		.queue_size_max = setup->queue_size_max,
@@ -189,8 +235,22 @@ static int vdev_create_front(struct vm_vdev *v, const u8 *config, struct err *e)
 		.features = v->vhost.features,
 		.config = config,
 	};
-	int status = vfront_init(&v->front, &device, &front_ops, e);
+	v->nr_served = device->nr_queues;
+	if (setup->config_bytes == 0)
+		return 0;
+	return vhost_frontend_get_config(&v->vhost, 0, config, setup->config_bytes, e);
+}
 
+static int vdev_create_front(struct vm_vdev *v, struct err *e)
+{
+	u8 config[VFRONT_CONFIG_BYTES_MAX] = { 0 };
+	struct vfront_device device;
+	int status = vdev_is_remote(v) ? remote_describe(v->setup, &v->vhost, v->vm->setup->nr_cpus,
+							 &device, config, &v->nr_served, e)
+				       : vdev_describe(v, &device, config, e);
+
+	if (status == 0)
+		status = vfront_init(&v->front, &device, &front_ops, e);
 	v->has_front = status == 0;
 	return status;
 }
@@ -207,6 +267,8 @@ static int vdev_listen(struct vm_vdev *v, struct err *e)
 	status = evl_add(evl, &v->err_source, v->err_fd, EPOLLIN, err_ready);
 	if (status == 0 && v->vhost.channel_fd >= 0)
 		status = evl_add(evl, &v->news_source, v->vhost.channel_fd, EPOLLIN, news_ready);
+	if (status == 0 && vdev_is_remote(v))
+		status = evl_add(evl, &v->end_source, v->vhost.fd, EPOLLRDHUP, end_ready);
 	return status < 0 ? err_errno(e, status, "event loop") : 0;
 }
 
@@ -243,11 +305,10 @@ static int vdev_put_on_mmio(struct vm_vdev *v, u32 index, char *cmdline, struct 
 static int vdev_create(struct vm_vdev *v, u32 index, struct fdset *fds, char *cmdline,
 		       struct err *e)
 {
-	u8 config[VFRONT_CONFIG_BYTES_MAX] = { 0 };
-	int status = vdev_greet(v, fds, config, e);
+	int status = vdev_greet(v, fds, e);
 
 	if (status == 0)
-		status = vdev_create_front(v, config, e);
+		status = vdev_create_front(v, e);
 	if (status == 0)
 		status = vdev_listen(v, e);
 	if (status < 0)
@@ -268,10 +329,18 @@ static void vdev_destroy(struct vm_vdev *v)
 		virtio_mmio_destroy(&v->mmio);
 	evl_remove(evl, &v->err_source);
 	evl_remove(evl, &v->news_source);
+	evl_remove(evl, &v->end_source);
 	if (v->has_front)
 		vfront_destroy(&v->front);
 	vhost_frontend_destroy(&v->vhost);
 	fd_close(&v->err_fd);
+}
+
+static int vdev_name_it(const struct vm_vdev *v, struct err *e)
+{
+	if (vdev_is_remote(v))
+		err_prefix(e, "'%s'", v->setup->remote.path);
+	return err_prefix(e, "%s", v->setup->name);
 }
 
 int vm_virtio_create(struct vm *vm, struct fdset *fds, char *cmdline, struct err *e)
@@ -294,7 +363,7 @@ int vm_virtio_create(struct vm *vm, struct fdset *fds, char *cmdline, struct err
 				       .vhost = { .fd = -1, .channel_fd = -1 },
 				       .err_fd = -1 };
 		if (vdev_create(v, i, fds, cmdline, e) < 0)
-			return err_prefix(e, "%s", v->setup->name);
+			return vdev_name_it(v, e);
 	}
 	return 0;
 }
