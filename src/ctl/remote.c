@@ -47,7 +47,7 @@ static int option_mac(void *options, const struct opt *opt, const char *value, s
 		int high = hex_digit(value[3 * i]), low = hex_digit(value[3 * i + 1]);
 
 		good = high >= 0 && low >= 0 && (i == MAC_BYTES - 1 || value[3 * i + 2] == ':');
-		cfg->mac[i] = (u8)(high << 4 | low);
+		cfg->mac[i] = (u8)((u32)high << 4 | (u32)low);
 	}
 	if (!good || cfg->mac[0] & MAC_MULTICAST)
 		return err_set(e, -EINVAL, "%s=%s: not a card's address such as 52:54:00:12:34:56",

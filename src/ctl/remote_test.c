@@ -100,6 +100,7 @@ static void a_cards_address_comes_with_its_feature(void **state)
 	is_refused("net,socket=/s,mac=52:54:00:ab:cd", "card's address");
 	is_refused("net,socket=/s,mac=52:54:00:ab:cd:eg", "card's address");
 	is_refused("net,socket=/s,mac=52:54:00:ab:cd-ef", "card's address");
+	is_refused("net,socket=/s,mac=52:54:00:zz:cd:ef", "card's address");
 	is_refused("rng,socket=/s,mac=52:54:00:ab:cd:ef", "only net");
 }
 
