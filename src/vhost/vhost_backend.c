@@ -14,10 +14,12 @@ enum {
 	RECEIVE_MS = 1000, /* as one that ends in the middle of a message */
 };
 
-static const u64 protocol_features_offered =
-	VHOST_USER_PROTOCOL_F_MQ | VHOST_USER_PROTOCOL_F_REPLY_ACK |
-	VHOST_USER_PROTOCOL_F_BACKEND_REQ | VHOST_USER_PROTOCOL_F_CONFIG |
-	VHOST_USER_PROTOCOL_F_RESET_DEVICE;
+enum {
+	PROTOCOL_FEATURES = VHOST_USER_PROTOCOL_F_MQ | VHOST_USER_PROTOCOL_F_REPLY_ACK |
+			    VHOST_USER_PROTOCOL_F_RESET_DEVICE,
+	PROTOCOL_FEATURES_OF_CONFIG = VHOST_USER_PROTOCOL_F_BACKEND_REQ |
+				      VHOST_USER_PROTOCOL_F_CONFIG,
+};
 
 /* What SET_VRING_ENABLE said; before it says anything, the features decide. */
 enum vring_enable { VRING_ENABLE_UNSAID, VRING_ENABLE_ON, VRING_ENABLE_OFF };
@@ -177,17 +179,22 @@ static int set_features(struct vhost_backend *b, struct vhost_message *m)
 	return vrings_try_start(b);
 }
 
+/* A front-end may warn of a configuration space that it does not expect. */
+static u64 protocol_features_offered(struct vhost_backend *b)
+{
+	return PROTOCOL_FEATURES | (b->ops->has_config(b) ? PROTOCOL_FEATURES_OF_CONFIG : 0);
+}
+
 static int get_protocol_features(struct vhost_backend *b, struct vhost_message *m)
 {
-	(void)b;
-	return answer_number(m, protocol_features_offered);
+	return answer_number(m, protocol_features_offered(b));
 }
 
 static int set_protocol_features(struct vhost_backend *b, struct vhost_message *m)
 {
 	u64 features = le64_get(m->payload.number);
 
-	if (features & ~protocol_features_offered)
+	if (features & ~protocol_features_offered(b))
 		return -EINVAL;
 	b->protocol_features = features;
 	return 0;

@@ -25,6 +25,8 @@ struct vhost_backend_ops {
 	u64 (*features)(struct vhost_backend *b);
 	int (*set_features)(struct vhost_backend *b, u64 features);
 	u32 (*nr_queues)(struct vhost_backend *b);
+	/* has_config - the device has configuration space: CONFIG and its channel are offered. */
+	bool (*has_config)(struct vhost_backend *b);
 	/* memory_changed - b->mem has changed; all rings are stopped. */
 	int (*memory_changed)(struct vhost_backend *b);
 	/*

@@ -50,7 +50,7 @@ struct bench {
 	u32 memory_changes, gone, nr_open;
 	const char *why;
 	int refuse; /* what the next verb of the device that can fail returns */
-	bool destroy_when_gone;
+	bool destroy_when_gone, without_config;
 	u8 config[CONFIG_BYTES];
 	struct ring_seen rings[NR_QUEUES];
 };
@@ -78,6 +78,11 @@ static u32 device_nr_queues(struct vhost_backend *backend)
 {
 	(void)backend;
 	return NR_QUEUES;
+}
+
+static bool device_has_config(struct vhost_backend *backend)
+{
+	return !bench_of(backend)->without_config;
 }
 
 static int device_memory_changed(struct vhost_backend *backend)
@@ -163,6 +168,7 @@ static const struct vhost_backend_ops device = {
 	.features = device_features,
 	.set_features = device_set_features,
 	.nr_queues = device_nr_queues,
+	.has_config = device_has_config,
 	.memory_changed = device_memory_changed,
 	.ring_start = device_ring_start,
 	.ring_call = device_ring_call,
@@ -448,6 +454,19 @@ static void the_device_s_features_are_offered_without_those_the_protocol_lacks(v
 	assert_true(ask_number(b, VHOST_USER_GET_PROTOCOL_FEATURES) ==
 		    (PROTOCOL_FEATURES | VHOST_USER_PROTOCOL_F_MQ));
 	assert_int_equal(ask_number(b, VHOST_USER_GET_QUEUE_NUM), NR_QUEUES);
+}
+
+static void a_device_without_configuration_space_offers_none(void **state)
+{
+	struct bench *b = *state;
+
+	b->without_config = true;
+	assert_true(ask_number(b, VHOST_USER_GET_PROTOCOL_FEATURES) ==
+		    (VHOST_USER_PROTOCOL_F_MQ | VHOST_USER_PROTOCOL_F_REPLY_ACK |
+		     VHOST_USER_PROTOCOL_F_RESET_DEVICE));
+	assert_true(tell_number(b, VHOST_USER_SET_PROTOCOL_FEATURES,
+				VHOST_USER_PROTOCOL_F_REPLY_ACK));
+	assert_false(tell_number(b, VHOST_USER_SET_PROTOCOL_FEATURES, PROTOCOL_FEATURES));
 }
 
 static void features_that_were_offered_can_be_chosen_and_no_others(void **state)
@@ -1222,6 +1241,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 		T(the_device_s_features_are_offered_without_those_the_protocol_lacks),
+		T(a_device_without_configuration_space_offers_none),
 		T(features_that_were_offered_can_be_chosen_and_no_others),
 		T(acknowledgements_are_given_when_agreed_on_and_asked_for),
 		T(an_owner_may_say_so_twice),

@@ -71,6 +71,11 @@ static u32 worker_nr_queues(struct vhost_backend *b)
 	return worker_of(b)->v->nr_queues;
 }
 
+static bool worker_has_config(struct vhost_backend *b)
+{
+	return worker_of(b)->v->cls->config_bytes > 0;
+}
+
 static int worker_memory_changed(struct vhost_backend *b)
 {
 	worker_of(b)->v->mem =
@@ -184,6 +189,7 @@ static const struct vhost_backend_ops worker_ops = {
 	.features = worker_features,
 	.set_features = worker_set_features,
 	.nr_queues = worker_nr_queues,
+	.has_config = worker_has_config,
 	.memory_changed = worker_memory_changed,
 	.ring_start = worker_ring_start,
 	.ring_call = worker_ring_call,

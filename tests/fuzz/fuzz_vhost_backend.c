@@ -72,6 +72,12 @@ static u32 device_nr_queues(struct vhost_backend *backend)
 	return NR_QUEUES;
 }
 
+static bool device_has_config(struct vhost_backend *backend)
+{
+	(void)backend;
+	return true;
+}
+
 /* The memory is there, to its last byte. */
 static int device_memory_changed(struct vhost_backend *backend)
 {
@@ -152,6 +158,7 @@ static const struct vhost_backend_ops device = {
 	.features = device_features,
 	.set_features = device_set_features,
 	.nr_queues = device_nr_queues,
+	.has_config = device_has_config,
 	.memory_changed = device_memory_changed,
 	.ring_start = device_ring_start,
 	.ring_call = device_ring_call,
