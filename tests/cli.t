@@ -103,7 +103,7 @@ ok @commands >= 3, 'help lists the commands';
 
 # ---- Help ----------------------------------------------------------------------------------------
 
-my @golden_needs = qw(CMD_DEVICES CMD_DOCTOR CMD_POLICY DEBUGCON HELP_TEXT UART16550);
+my @golden_needs = qw(CMD_DEVICE CMD_DEVICES CMD_DOCTOR CMD_POLICY DEBUGCON HELP_TEXT UART16550 VHOST_USER);
 
 # The version is no part of a text that must not change.
 sub is_golden {
@@ -172,6 +172,15 @@ is_refused($INVALID, "run: boot: unknown word 'uefi' (one of auto, linux, pvh)",
 is_refused($INVALID, "run: dry-run is a switch: 'perhaps' is neither true nor false", 'run',
 	'--dry-run=perhaps');
 
+if (has('VHOST_USER')) {
+	is_refused($INVALID, "run: vhost-user: no type 'bkl' (did you mean 'blk'?): blk, console, fs, net, rng, vsock, or id=N", 'run',
+		'--vhost-user', 'bkl,socket=x', 'k');
+	is_refused($INVALID, 'run: vhost-user: fs: socket=PATH is needed', 'run', '--vhost-user', 'fs,tag=x', 'k');
+	is_refused($INVALID, 'run: vhost-user: rng: queues=2: this type\'s number is fixed', 'run', '--vhost-user',
+		'rng,socket=x,queues=2', 'k');
+	is_refused($INVALID, 'run: vhost-user: a machine has at most 16 virtio devices', 'run',
+		('--vhost-user', 'rng,socket=x') x 17, 'k');
+}
 is_refused($INVALID, "run: '--mem' is given twice", 'run', '-m', '256', '--mem=256', 'k');
 is_refused($INVALID, "run: '--dry-run' is given twice", 'run', '--dry-run', '--dry-run', 'k');
 is_refused($INVALID, "run: '--initrd' needs a value: FILE", 'run', 'k', '--initrd');

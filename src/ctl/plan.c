@@ -74,12 +74,11 @@ void plan_vdev_init(struct plan_vdev *vdev, const struct vdev_class *cls, u32 in
 		opt_defaults(cls->opts, vdev->setup.cfg);
 }
 
-static int plan_has_room(const struct plan *plan, const char *name, struct err *e)
+static int plan_has_room(const struct plan *plan, struct err *e)
 {
 	if (plan->nr_vdevs < VM_VDEVS_MAX)
 		return 0;
-	return err_set(e, -EINVAL, "%s: a machine has at most %d virtio devices", name,
-		       VM_VDEVS_MAX);
+	return err_set(e, -EINVAL, "a machine has at most %d virtio devices", VM_VDEVS_MAX);
 }
 
 /* The next free place, with the class's defaults. Return: it, or NULL with words. */
@@ -88,8 +87,10 @@ static struct plan_vdev *plan_next_vdev(struct plan *plan, const struct vdev_cla
 {
 	struct plan_vdev *vdev = &plan->vdevs[plan->nr_vdevs];
 
-	if (plan_has_room(plan, cls->name, e) < 0)
+	if (plan_has_room(plan, e) < 0) {
+		err_prefix(e, "%s", cls->name);
 		return NULL;
+	}
 	plan_vdev_init(vdev, cls, plan_count_vdevs(plan, cls));
 	return vdev;
 }
@@ -193,7 +194,7 @@ int plan_add_remote(struct plan *plan, const char *text, struct err *e)
 	struct plan_vdev *vdev = &plan->vdevs[plan->nr_vdevs];
 	const char *type;
 
-	if (plan_has_room(plan, "vhost-user", e) < 0)
+	if (plan_has_room(plan, e) < 0)
 		return e->code;
 	type = remote_parse(text, seen, e);
 	if (!type)

@@ -71,6 +71,17 @@ sub machine_is_confined {
 	is(status_field("/proc/$m->{pid}/status", 'NoNewPrivs'), 1, '... and cannot gain privileges');
 }
 
+# A device that is served to other monitors, in a folder where its user may make a socket.
+sub served_device_is_confined {
+	my ($dir, $uid, $name, @options) = @_;
+	my $m = start([ 'device', 'virtio-rng', '--socket', "$dir/rng.sock" ], @options);
+	ok($m->wait_for_err(qr/ready at/), "$name: a device is served");
+	is_confined($m->device_pids, $uid, "$name: served device", 1, '/dev/null anon_inode:[eventpoll] socket');
+	is(status_field("/proc/$m->{pid}/status", 'Seccomp'), 2, "$name: who serves it is under a filter, too");
+	$m->signal('TERM');
+	is($m->wait_end, 0, '... and ends in order');
+}
+
 # ---- As whoever runs the tests ----------------------------------------------------------------------
 
 {
@@ -82,6 +93,7 @@ sub machine_is_confined {
 	ok(wait_for_end_of($_), 'a process of a killed supervisor ends') for @pids;
 	nothing_is_left('... and nothing stays');
 }
+served_device_is_confined(scratch(), is_root() ? 65534 : $>, 'started by whoever tests');
 {
 	my $m = start_idle([ '--disable-sandbox' ]);
 	my @seccomp = map { status_field("$_/status", 'Seccomp') } threads_of($m->vm_pid), "/proc/$m->{pid}";
@@ -107,6 +119,9 @@ SKIP: {
 	isnt(readlink '/proc/' . $m->vm_pid . '/ns/user', readlink '/proc/self/ns/user', 'started by a user: a user namespace of its own');
 	$m->signal('TERM');
 	ends_with($m, 143, qr/signal 15/, 'started by a user: ends in order');
+	chmod 0777, $dir;
+	served_device_is_confined($dir, 65534, 'started by a user', @user);
+	chmod 0755, $dir;
 
 	# A whole kernel, and in it Kiln again: the guest runs from its initramfs, where pivot_root is refused.
 	$m = boot(kernel => "$dir/kernel", initramfs => "$dir/initramfs", script => 'kiln doctor --json; echo "doctor: $?"', @user);
