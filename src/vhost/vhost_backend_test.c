@@ -464,8 +464,8 @@ static void a_device_without_configuration_space_offers_none(void **state)
 	assert_true(ask_number(b, VHOST_USER_GET_PROTOCOL_FEATURES) ==
 		    (VHOST_USER_PROTOCOL_F_MQ | VHOST_USER_PROTOCOL_F_REPLY_ACK |
 		     VHOST_USER_PROTOCOL_F_RESET_DEVICE));
-	assert_true(tell_number(b, VHOST_USER_SET_PROTOCOL_FEATURES,
-				VHOST_USER_PROTOCOL_F_REPLY_ACK));
+	assert_true(
+		tell_number(b, VHOST_USER_SET_PROTOCOL_FEATURES, VHOST_USER_PROTOCOL_F_REPLY_ACK));
 	assert_false(tell_number(b, VHOST_USER_SET_PROTOCOL_FEATURES, PROTOCOL_FEATURES));
 }
 
