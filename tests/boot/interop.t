@@ -7,6 +7,7 @@ use warnings;
 use Digest::SHA qw(sha256_hex);
 use IO::Select;
 use IO::Socket::INET;
+use IO::Socket::UNIX;
 use Kiln::Test;
 use Test::More;
 
@@ -202,6 +203,50 @@ EOT
 	$storage->wait_end;
 	is($fs->wait_end, 0, 'virtiofsd ends with its one machine');
 }
+
+# ---- Back-ends that are none ---------------------------------------------------------------------------
+
+# A back-end that answers the first requests with these bytes, one after the other, and then waits for
+# the end. The machine that meets it ends with status 1 and one line.
+sub is_told_from_a_back_end {
+	my ($name, $pattern, @answers) = @_;
+	my $path = "$dir/false";
+	unlink $path;
+	my $listener = IO::Socket::UNIX->new(Local => $path, Listen => 1) or die "$path: $!";
+	my $m = start([ 'run', '-m', 4, '--vhost-user', "rng,socket=$path", payload('idle') ]);
+	my $front = next_client($listener);
+	while ($front && @answers && IO::Select->new($front)->can_read($DEADLINE_S)) {
+		# A request that has no answer: SET_OWNER, SET_FEATURES and the like.
+		my $request = unpack 'V', read_message($front);
+		syswrite $front, shift @answers if $request =~ /^(?:1|15|17|11)$/;
+	}
+	close $front if $front && $name =~ /closes/;
+	ends_with($m, 1, qr/\Akiln: vhost-user-rng\.0: '\Q$path\E': $pattern/, "a back-end that $name ends the machine");
+}
+
+sub read_message {
+	my ($front) = @_;
+	sysread $front, my $header, 12;
+	my $size = (unpack 'VVV', $header)[2] // 0;
+	sysread $front, my $payload, $size if $size;
+	return $header;
+}
+
+sub answer {
+	my ($request, $number) = @_;
+	return pack 'VVVQ<', $request, 5, 8, $number;
+}
+
+my $version_1 = 1 << 32;
+my $nonsense = qr/the vhost-user back-end's answer makes no sense/;
+is_told_from_a_back_end('is too old', qr/the back-end is too old: it lacks virtio 1\.0/, answer(1, 0), answer(1, 0));
+is_told_from_a_back_end('answers another question', $nonsense, answer(2, $version_1));
+is_told_from_a_back_end('answers too much', $nonsense, pack('VVV', 1, 5, 4096) . 'x' x 4096);
+is_told_from_a_back_end('answers too little', $nonsense, pack('VVVV', 1, 5, 4, 0));
+is_told_from_a_back_end('asks where it should answer', $nonsense, pack('VVVQ<', 1, 1, 8, $version_1));
+is_told_from_a_back_end('closes', qr/the vhost-user back-end is gone/, answer(1, $version_1), answer(1, $version_1));
+is_refused([ 'run', '-m', 4, '--vhost-user', "rng,socket=$dir/nobody", payload('idle') ],
+	qr/vhost-user-rng\.0: connect to '\Q$dir\E\/nobody': No such file/, 'a socket that is not there is refused');
 
 # ---- The end of our devices ---------------------------------------------------------------------------
 
