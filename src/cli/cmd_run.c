@@ -52,7 +52,9 @@ static int run_add_device(void *opaque, const struct opt *opt, const char *value
 	const char *text;
 	const struct vdev_class *cls = device_text_class(value, &text, e);
 
-	return cls ? plan_add_vdev(options->plan, cls, text, e) : err_prefix(e, "%s", opt->name);
+	if (IS_ENABLED(CONFIG_VIRTIO) && cls)
+		return plan_add_vdev(options->plan, cls, text, e);
+	return err_prefix(e, "%s", opt->name);
 }
 
 /* --vhost-user TYPE,socket=PATH[,KEY=VALUE]... */
@@ -175,8 +177,9 @@ static const struct opt *run_make_opts(void)
 					    .arg = "OPTIONS",
 					    .help = (*p)->shorthand_help };
 	}
-	vdev_class_for_each (p)
-		nr = run_make_shorthands(table, nr, *p);
+	if (IS_ENABLED(CONFIG_VIRTIO))
+		vdev_class_for_each (p)
+			nr = run_make_shorthands(table, nr, *p);
 	table[nr].name = NULL;
 	return table;
 }

@@ -24,7 +24,7 @@ const struct vdev_class *device_text_class(const char *text, const char **option
 	cls = len < sizeof(name) ? vdev_class_find(name) : NULL;
 	if (cls)
 		return cls;
-	nearest = word_nearest(name, vdev_class_name, NULL);
+	nearest = IS_ENABLED(CONFIG_VIRTIO) ? word_nearest(name, vdev_class_name, NULL) : NULL;
 	if (nearest)
 		err_set(e, -EINVAL, "no device '%s': did you mean '%s'?", name, nearest);
 	else
