@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -211,78 +210,6 @@ static int open_file(const char *path, struct err *e)
 	return fd_take(&fd);
 }
 
-/* Whether somebody listens at `address`. Return: 1, 0 or -errno. */
-static int socket_is_alive(const struct sockaddr_un *address)
-{
-	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN)
-		return 1;
-	return errno == ECONNREFUSED ? 0 : -errno;
-}
-
-/* Remove a socket that nobody listens at; refuse to touch anything else. */
-static int remove_stale_socket(const struct sockaddr_un *address, struct err *e)
-{
-	const char *path = address->sun_path;
-	struct stat st;
-	int alive;
-
-	if (lstat(path, &st) < 0)
-		return errno == ENOENT ? 0 : err_errno(e, -errno, "'%s'", path);
-	if (!S_ISSOCK(st.st_mode))
-		return err_set(e, -EEXIST, "'%s' exists and is not a socket", path);
-	alive = socket_is_alive(address);
-	if (alive < 0)
-		return err_errno(e, alive, "connect to '%s'", path);
-	if (alive)
-		return err_set(e, -EADDRINUSE, "'%s' is in use: somebody listens there", path);
-	if (unlink(path) < 0 && errno != ENOENT)
-		return err_errno(e, -errno, "remove the stale socket '%s'", path);
-	return 0;
-}
-
-/* Only the user may connect: the mode is set before there is a name to connect to. */
-static int listen_at(const char *path, struct err *e)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	cleanup_fd int fd = -1;
-	int status;
-
-	if (strlen(path) >= sizeof(address.sun_path))
-		return err_set(e, -ENAMETOOLONG,
-			       "socket path '%s': %zu bytes are too long (at most %zu)", path,
-			       strlen(path), sizeof(address.sun_path) - 1);
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	status = remove_stale_socket(&address, e);
-	if (status < 0)
-		return status;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || fchmod(fd, 0600) < 0 ||
-	    bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
-		return err_errno(e, -errno, "socket '%s'", path);
-	if (listen(fd, 1) < 0) {
-		status = err_errno(e, -errno, "listen at '%s'", path);
-		unlink(path);
-		return status;
-	}
-	return fd_take(&fd);
-}
-
-static int serial_cfg_listen(struct serial_cfg *cfg, struct err *e)
-{
-	struct stat st;
-	int fd = listen_at(cfg->path, e);
-
-	if (fd >= 0 && lstat(cfg->path, &st) == 0) {
-		cfg->socket_dev = st.st_dev;
-		cfg->socket_ino = st.st_ino;
-	}
-	return fd;
-}
-
 /* Move `fd` into the set. Return: its index or -errno with words. */
 static int serial_cfg_put(struct fdset *fds, int fd, struct err *e)
 {
@@ -320,7 +247,7 @@ int serial_cfg_open(void *opaque, u32 index, struct fdset *fds, struct err *e)
 		cfg->out_fd_index = status = serial_cfg_put(fds, fd, e);
 		return MIN(status, 0);
 	case SERIAL_UNIX:
-		fd = serial_cfg_listen(cfg, e);
+		fd = unix_listen(cfg->path, 1, &cfg->socket, e);
 		if (fd < 0)
 			return fd;
 		cfg->listen_fd_index = status = serial_cfg_put(fds, fd, e);
@@ -334,12 +261,9 @@ int serial_cfg_open(void *opaque, u32 index, struct fdset *fds, struct err *e)
 void serial_cfg_cleanup(const void *opaque, u32 index)
 {
 	const struct serial_cfg *cfg = opaque;
-	struct stat st;
 
 	(void)index;
-	if (cfg->socket_ino && lstat(cfg->path, &st) == 0 && st.st_dev == cfg->socket_dev &&
-	    st.st_ino == cfg->socket_ino)
-		unlink(cfg->path);
+	unix_listen_remove(cfg->path, &cfg->socket);
 }
 
 struct stream_fds serial_cfg_take(const struct serial_cfg *cfg, struct fdset *fds)

@@ -2,9 +2,8 @@
 // Where a device's bytes go on the host: options that serial ports and debug consoles share.
 #pragma once
 
-#include <sys/un.h>
-
 #include "stream/stream.h"
+#include "stream/unix_listen.h"
 #include "util/fdset.h"
 #include "util/opt.h"
 
@@ -26,7 +25,7 @@ struct serial_cfg {
 	bool wants_stdin;        /* the supervisor hands standard input over through in_fd_index */
 	bool console;            /* the kernel's console: the first port is it anyway */
 	int in_fd_index, out_fd_index, listen_fd_index; /* into the fdset; -1 for none */
-	u64 socket_dev, socket_ino; /* which socket serial_cfg_cleanup may remove; 0 for none */
+	struct unix_socket_id socket; /* which one serial_cfg_cleanup may remove */
 	char path[SERIAL_PATH_BYTES];
 };
 

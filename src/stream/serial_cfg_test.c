@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The words of --serial, and what they open.
-// test-sources: src/stream/serial_cfg.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/opt.c
+// test-sources: src/stream/serial_cfg.c src/stream/unix_listen.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/opt.c
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>

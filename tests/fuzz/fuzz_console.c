@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A driver and a host at the two ends of a console, in any order: every byte arrives, none twice.
-// test-sources: drivers/virtio/console/console.c src/stream/stream.c src/stream/serial_cfg.c src/util/opt.c fake_guest
+// test-sources: drivers/virtio/console/console.c src/stream/stream.c src/stream/serial_cfg.c src/stream/unix_listen.c src/util/opt.c fake_guest
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>

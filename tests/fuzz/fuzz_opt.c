@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Fuzz target: words as users type them, for `kiln run` and for a table with every kind of value.
-// test-sources: src/ctl/plan.c src/dev/dev_class.c src/stream/serial_cfg.c src/stream/stream.c src/bus/bus.c src/evl/evl.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c src/util/opt.c src/virtio/vdev_class.c drivers/isa/uart16550/uart16550.c drivers/isa/debugcon/debugcon.c
+// test-sources: src/ctl/plan.c src/dev/dev_class.c src/stream/serial_cfg.c src/stream/unix_listen.c src/stream/stream.c src/bus/bus.c src/evl/evl.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c src/util/opt.c src/virtio/vdev_class.c drivers/isa/uart16550/uart16550.c drivers/isa/debugcon/debugcon.c
 #include "cli/cmd_run.c"
 
 #include <stdlib.h>

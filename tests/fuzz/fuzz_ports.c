@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Random port accesses over every platform device; input, output, resets, a clock that jumps.
-// test-sources: drivers/isa/uart16550/uart16550.c drivers/isa/cmos_rtc/cmos_rtc.c drivers/isa/i8042/i8042.c drivers/isa/reset_cf9/reset_cf9.c drivers/isa/pvpanic/pvpanic.c drivers/isa/debugcon/debugcon.c drivers/isa/debug_exit/debug_exit.c drivers/acpi/pm/pm.c src/stream/stream.c src/stream/serial_cfg.c src/dev/dev_class.c src/bus/bus.c src/evl/evl.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c src/util/opt.c tests/lib/fake_machine.c
+// test-sources: drivers/isa/uart16550/uart16550.c drivers/isa/cmos_rtc/cmos_rtc.c drivers/isa/i8042/i8042.c drivers/isa/reset_cf9/reset_cf9.c drivers/isa/pvpanic/pvpanic.c drivers/isa/debugcon/debugcon.c drivers/isa/debug_exit/debug_exit.c drivers/acpi/pm/pm.c src/stream/stream.c src/stream/serial_cfg.c src/stream/unix_listen.c src/dev/dev_class.c src/bus/bus.c src/evl/evl.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c src/util/opt.c tests/lib/fake_machine.c
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>

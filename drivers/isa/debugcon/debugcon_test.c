@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Debug output to a pipe, to nowhere, and to a host that does not read.
-// test-sources: drivers/isa/debugcon/debugcon.c src/stream/stream.c src/stream/serial_cfg.c src/util/opt.c src/dev/dev_class.c src/bus/bus.c src/evl/evl.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c tests/lib/fake_machine.c
+// test-sources: drivers/isa/debugcon/debugcon.c src/stream/stream.c src/stream/serial_cfg.c src/stream/unix_listen.c src/util/opt.c src/dev/dev_class.c src/bus/bus.c src/evl/evl.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c tests/lib/fake_machine.c
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>

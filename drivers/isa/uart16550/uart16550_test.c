@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The 16550A as drivers see it: Linux's probe and interrupt handler in small, registers' rules.
-// test-sources: drivers/isa/uart16550/uart16550.c src/stream/stream.c src/stream/serial_cfg.c src/util/opt.c src/dev/dev_class.c src/bus/bus.c src/evl/evl.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c tests/lib/fake_machine.c
+// test-sources: drivers/isa/uart16550/uart16550.c src/stream/stream.c src/stream/serial_cfg.c src/stream/unix_listen.c src/util/opt.c src/dev/dev_class.c src/bus/bus.c src/evl/evl.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c tests/lib/fake_machine.c
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A console over pipes: bytes in both directions, hosts that do not read, guests that do not.
-// test-sources: drivers/virtio/console/console.c src/stream/stream.c src/stream/serial_cfg.c src/util/opt.c fake_guest
+// test-sources: drivers/virtio/console/console.c src/stream/stream.c src/stream/serial_cfg.c src/stream/unix_listen.c src/util/opt.c fake_guest
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
