@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ctl/grants.h"
 #include "ctl/terminal.h"
 #include "evl/evl.h"
 #include "jail/channel.h"
@@ -52,7 +53,9 @@ struct console_input {
 /* A process of the machine's: the vm process, or a virtio device's. */
 struct member {
 	struct supervisor *sup;
-	const char *device; /* "virtio-rng.0", NULL for the vm process */
+	const char *device;              /* "virtio-rng.0", NULL for the vm process */
+	const struct plan_vdev *planned; /* a device's */
+	struct grants grants;
 	struct spawn_child child;
 	int channel_fd;
 	struct evl_source channel_source, child_source;
@@ -372,10 +375,15 @@ static void channel_ready(struct evl_source *source, u32 epoll_events)
 	case MESSAGE_DENIED:
 		message_denied(member, &message);
 		break;
+	case MESSAGE_ASK:
+		grants_answer(&member->grants, member->planned, member->channel_fd, &message,
+			      evl_now_ns());
+		break;
 	case MESSAGE_READY:
 	case MESSAGE_STOP:
 	case MESSAGE_BREAK:
 	case MESSAGE_POWER_BUTTON:
+	case MESSAGE_GRANT:
 		break;
 	}
 }
@@ -561,9 +569,11 @@ static int device_spawn(struct supervisor *sup, struct plan_vdev *planned, int *
 	struct member *member = &sup->devices[sup->nr_devices];
 	int status;
 
-	*member = (struct member){
-		.sup = sup, .device = planned->name, .child.pid_fd = -1, .channel_fd = -1
-	};
+	*member = (struct member){ .sup = sup,
+				   .device = planned->name,
+				   .planned = planned,
+				   .child.pid_fd = -1,
+				   .channel_fd = -1 };
 	planned->setup.jailed = sup->plan->setup.jailed;
 	planned->setup.nr_fds = planned->fds.count;
 	status = member_spawn(member, "@device", *vhost_fd, &planned->fds, e);
@@ -622,7 +632,8 @@ static int supervisor_confine(const struct supervisor *sup, struct err *e)
 		return 0;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_errno(e, -errno, "PR_SET_NO_NEW_PRIVS");
-	return policy_install(policy_find("supervisor"), e);
+	return policy_install(
+		policy_find(grants_wanted(sup->plan) ? "supervisor_grants" : "supervisor"), e);
 }
 
 /*

@@ -1,21 +1,65 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What supervisor and vm process say to each other.
+// What the supervisor and its processes say to each other.
 #include "jail/channel.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
+/* Room for one descriptor beside a message. */
+union control {
+	struct cmsghdr header;
+	u8 bytes[CMSG_SPACE(sizeof(int))];
+};
+
+static int message_send(int fd, const struct message *message)
+{
+	ssize_t sent;
+
+	do {
+		sent = send(fd, message, sizeof(*message), MSG_NOSIGNAL | MSG_DONTWAIT);
+	} while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : 0;
+}
+
 int channel_send(int fd, enum message_type type, s32 code, const char *text)
 {
 	struct message message = { .type = type, .code = code };
-	ssize_t sent;
 
 	if (text)
 		snprintf(message.text, sizeof(message.text), "%s", text);
+	return message_send(fd, &message);
+}
+
+int channel_ask(int fd, u32 what, u32 cookie)
+{
+	const struct message message = { .type = MESSAGE_ASK, .code = (s32)what, .cookie = cookie };
+
+	return message_send(fd, &message);
+}
+
+int channel_grant(int fd, u32 cookie, int code, int passed_fd)
+{
+	struct message message = { .type = MESSAGE_GRANT, .code = code, .cookie = cookie };
+	struct iovec iov = { .iov_base = &message, .iov_len = sizeof(message) };
+	union control control = {
+		.header = { .cmsg_len = CMSG_LEN(sizeof(passed_fd)),
+			    .cmsg_level = SOL_SOCKET,
+			    .cmsg_type = SCM_RIGHTS },
+	};
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
+			      .msg_controllen = sizeof(control) };
+	ssize_t sent;
+
+	if (passed_fd < 0)
+		return message_send(fd, &message);
+	memcpy(CMSG_DATA(&control.header), &passed_fd, sizeof(passed_fd));
 	do {
-		sent = send(fd, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT);
+		sent = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 	} while (sent < 0 && errno == EINTR);
 	return sent < 0 ? -errno : 0;
 }
@@ -29,14 +73,9 @@ static void text_make_printable(char *text, size_t size)
 			*text = '?';
 }
 
-int channel_receive(int fd, struct message *message, int flags)
+/* What a receiving call's answer means. Return: as channel_receive. */
+static int message_check(struct message *message, ssize_t got)
 {
-	ssize_t got;
-
-	/* What the other side said before its end comes after the news that it ended unheard. */
-	do {
-		got = recv(fd, message, sizeof(*message), flags | MSG_TRUNC);
-	} while (got < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (got < 0)
 		return -errno;
 	if (got == 0)
@@ -45,4 +84,36 @@ int channel_receive(int fd, struct message *message, int flags)
 		return -EPROTO;
 	text_make_printable(message->text, sizeof(message->text));
 	return 1;
+}
+
+int channel_receive(int fd, struct message *message, int flags)
+{
+	ssize_t got;
+
+	/* What the other side said before its end comes after the news that it ended unheard. */
+	do {
+		got = recv(fd, message, sizeof(*message), flags | MSG_TRUNC);
+	} while (got < 0 && (errno == EINTR || errno == ECONNRESET));
+	return message_check(message, got);
+}
+
+int channel_receive_fd(int fd, struct message *message, int *passed_fd)
+{
+	struct iovec iov = { .iov_base = message, .iov_len = sizeof(*message) };
+	union control control;
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
+			      .msg_controllen = sizeof(control) };
+	const struct cmsghdr *c;
+	ssize_t got;
+
+	*passed_fd = -1;
+	do {
+		got = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	} while (got < 0 && (errno == EINTR || errno == ECONNRESET));
+	c = got < 0 ? NULL : CMSG_FIRSTHDR(&msg);
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+		memcpy(passed_fd, CMSG_DATA(c), sizeof(*passed_fd));
+	return message_check(message, msg.msg_flags & MSG_TRUNC ? SSIZE_MAX : got);
 }

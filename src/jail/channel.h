@@ -9,6 +9,9 @@ enum message_type {
 	MESSAGE_STOP = 1,
 	MESSAGE_BREAK,        /* on the console's line */
 	MESSAGE_POWER_BUTTON, /* pressed once */
+	/* supervisor to a device, and it to the supervisor: its answer has the ask's cookie */
+	MESSAGE_GRANT, /* code: 0, with a descriptor, or -errno */
+	MESSAGE_ASK,   /* for a descriptor; code: which, as its class counts them */
 	/* a process to the supervisor */
 	MESSAGE_READY,  /* jailed, filtered, about to see the guest's first byte */
 	MESSAGE_LOG,    /* code: enum log_level */
@@ -19,7 +22,8 @@ enum message_type {
 struct message {
 	u32 type;
 	s32 code;
-	char text[504];
+	u32 cookie;
+	char text[500];
 };
 
 /*
@@ -34,3 +38,16 @@ int channel_send(int fd, enum message_type type, s32 code, const char *text);
  * message. Context: any thread.
  */
 int channel_receive(int fd, struct message *message, int flags);
+
+/*
+ * channel_ask - ask for descriptor `what`. channel_grant - the answer: `passed_fd` (borrowed), or -1
+ * and why not. Both like channel_send. Context: worker; supervisor.
+ */
+int channel_ask(int fd, u32 what, u32 cookie);
+int channel_grant(int fd, u32 cookie, int code, int passed_fd);
+
+/*
+ * channel_receive_fd - like channel_receive with MSG_DONTWAIT, and the descriptor that came with the
+ * message in *passed_fd, the caller's now; -1 for none. Context: worker.
+ */
+int channel_receive_fd(int fd, struct message *message, int *passed_fd);

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -158,6 +160,74 @@ static void sending_to_nobody_is_an_error_and_no_signal(void **state)
 	assert_int_equal(receive(b), -EBADF);
 }
 
+/* --- Descriptors ------------------------------------------------------------------------------ */
+
+static bool is_same_file(int a, int b)
+{
+	struct stat first, second;
+
+	return fstat(a, &first) == 0 && fstat(b, &second) == 0 && first.st_ino == second.st_ino &&
+	       first.st_dev == second.st_dev;
+}
+
+static void an_ask_names_what_and_its_cookie(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(channel_ask(b->there, 0xfffffffe, 77), 0);
+	assert_int_equal(receive(b), 1);
+	assert_int_equal(b->message.type, MESSAGE_ASK);
+	assert_int_equal((u32)b->message.code, 0xfffffffe);
+	assert_int_equal(b->message.cookie, 77);
+}
+
+static void a_grant_brings_its_descriptor(void **state)
+{
+	struct bench *b = *state;
+	int fd;
+
+	assert_int_equal(channel_grant(b->there, 77, 0, b->there), 0);
+	assert_int_equal(channel_grant(b->there, 78, -ECONNREFUSED, -1), 0);
+	assert_int_equal(channel_receive_fd(b->here, &b->message, &fd), 1);
+	assert_int_equal(b->message.type, MESSAGE_GRANT);
+	assert_int_equal(b->message.cookie, 77);
+	assert_true(is_same_file(fd, b->there));
+	fd_close(&fd);
+	assert_int_equal(channel_receive_fd(b->here, &b->message, &fd), 1);
+	assert_int_equal(b->message.code, -ECONNREFUSED);
+	assert_int_equal(b->message.cookie, 78);
+	assert_int_equal(fd, -1);
+	assert_int_equal(channel_receive_fd(b->here, &b->message, &fd), -EAGAIN);
+}
+
+static void a_descriptor_that_is_not_wanted_goes_away(void **state)
+{
+	struct bench *b = *state;
+	int ends[2];
+	u8 byte;
+
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(channel_grant(b->there, 0, 0, ends[1]), 0);
+	fd_close(&ends[1]);
+	assert_int_equal(receive(b), 1);
+	assert_int_equal(fd_read(ends[0], &byte, 1), 0);
+	fd_close(&ends[0]);
+}
+
+static void what_comes_with_a_descriptor_is_a_message_or_none(void **state)
+{
+	struct bench *b = *state;
+	char bytes[sizeof(struct message) * 2] = { 0 };
+	int fd;
+
+	assert_int_equal(send(b->there, bytes, sizeof(bytes), 0), sizeof(bytes));
+	assert_int_equal(send(b->there, bytes, 1, 0), 1);
+	assert_int_equal(channel_receive_fd(b->here, &b->message, &fd), -EPROTO);
+	assert_int_equal(channel_receive_fd(b->here, &b->message, &fd), -EPROTO);
+	fd_close(&b->there);
+	assert_int_equal(channel_receive_fd(b->here, &b->message, &fd), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -171,6 +241,10 @@ int main(void)
 		T(the_last_message_counts_though_the_other_side_left_ours_unread),
 		T(sending_waits_for_nobody),
 		T(sending_to_nobody_is_an_error_and_no_signal),
+		T(an_ask_names_what_and_its_cookie),
+		T(a_grant_brings_its_descriptor),
+		T(a_descriptor_that_is_not_wanted_goes_away),
+		T(what_comes_with_a_descriptor_is_a_message_or_none),
 	};
 
 	return cmocka_run_group_tests_name("channel", tests, NULL, NULL);

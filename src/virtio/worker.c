@@ -9,6 +9,7 @@
 
 #include "jail/channel.h"
 #include "util/checked.h"
+#include "util/fd.h"
 #include "util/log.h"
 #include "vhost/vhost_backend.h"
 #include "vhost/vhost_user.h"
@@ -19,6 +20,7 @@ struct worker {
 	struct vdev *v;
 	struct vdev_host host;
 	struct vhost_backend backend;
+	struct evl_source channel_source;
 	struct worker_kick {
 		struct evl_source source;
 		struct worker *worker;
@@ -38,6 +40,40 @@ static void host_broken(struct vdev_host *host, struct vdev *v, u32 qi)
 {
 	(void)v;
 	vhost_backend_ring_broken(&container_of(host, struct worker, host)->backend, qi);
+}
+
+static int host_ask(struct vdev_host *host, u32 what, u32 cookie)
+{
+	(void)host;
+	return channel_ask(PROCESS_FD_CHANNEL, what, cookie);
+}
+
+/* --- The supervisor's side --- */
+
+static void channel_ready(struct evl_source *source, u32 epoll_events)
+{
+	struct worker *w = container_of(source, struct worker, channel_source);
+	struct message message;
+	int fd, got = channel_receive_fd(PROCESS_FD_CHANNEL, &message, &fd);
+
+	(void)epoll_events;
+	if (got == 0)
+		evl_stop(&w->evl);
+	if (got > 0 && message.type == MESSAGE_GRANT)
+		w->v->cls->granted(w->v, message.cookie,
+				   message.code < 0 ? message.code : fd_take(&fd));
+	fd_close(&fd);
+}
+
+/* Only a class that asks has anything to hear there. */
+static int worker_listen(struct worker *w, struct err *e)
+{
+	int status = 0;
+
+	if (w->v->cls->granted)
+		status = evl_add(&w->evl, &w->channel_source, PROCESS_FD_CHANNEL, EPOLLIN,
+				 channel_ready);
+	return status < 0 ? err_errno(e, status, "listen to the supervisor") : 0;
 }
 
 /* --- The front-end's side --- */
@@ -208,12 +244,15 @@ static int worker_prepare(struct worker *w, const struct worker_setup *setup, st
 		err_errno(e, status, "event loop");
 	if (status < 0)
 		return status;
-	w->host =
-		(struct vdev_host){ .config_changed = host_config_changed, .broken = host_broken };
+	w->host = (struct vdev_host){ .config_changed = host_config_changed,
+				      .broken = host_broken,
+				      .ask = host_ask };
 	w->v = vdev_create(cls, setup->index, &w->evl, &w->host, setup->cfg, fds, e);
 	if (!w->v)
 		return e->code;
 	status = vhost_backend_start(&w->backend, &worker_ops, &w->evl, &vhost_fd, e);
+	if (status == 0)
+		status = worker_listen(w, e);
 	if (status == 0 && setup->jailed)
 		status = process_filter(cls->policy, e);
 	return status;

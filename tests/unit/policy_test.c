@@ -97,7 +97,6 @@ static const struct call never_allowed[] = {
 	CALL(socket, AF_UNIX, SOCK_STREAM, 0),
 	CALL(socket, AF_INET, SOCK_DGRAM, 0),
 	CALL(socketpair, AF_INET, SOCK_STREAM, 0, ADDRESS),
-	CALL(connect, 3, ADDRESS, 16),
 	CALL(bind, 3, ADDRESS, 16),
 	CALL(listen, 3, 1),
 	CALL(sendmsg, 3, ADDRESS, 0),
@@ -308,6 +307,25 @@ static const struct call supervisor_denied[] = {
 	CALL(accept4, 3, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK),
 };
 
+static const struct call connects[] = {
+	CALL(connect, 3, ADDRESS, 16),
+	CALL(connect, 3, ADDRESS, 110),
+};
+
+/* What a device's class may do in the supervisor while the guest runs. */
+static const struct call grants[] = {
+	CALL(socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+	CALL(connect, 3, ADDRESS, 110),
+	CALL(sendmsg, 3, ADDRESS, MSG_NOSIGNAL | MSG_DONTWAIT),
+};
+
+static const struct call grants_denied[] = {
+	CALL(socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), /* its connect would wait */
+	CALL(socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+	CALL(socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+	CALL(socket, AF_NETLINK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+};
+
 /* ---- asking ---- */
 
 static u32 ask(const struct policy *policy, u32 arch, u32 nr, const u64 args[6])
@@ -368,6 +386,25 @@ static void the_supervisor_can_do_nothing_else(void **state)
 {
 	(void)state;
 	ASSERT_DENIES("supervisor", supervisor_denied);
+}
+
+static void the_supervisor_grants_connections_only_where_a_device_may_ask(void **state)
+{
+	(void)state;
+	ASSERT_ALLOWS("supervisor_grants", supervisor_allowed);
+	ASSERT_ALLOWS("supervisor_grants", common_allowed);
+	ASSERT_ALLOWS("supervisor_grants", grants);
+	ASSERT_DENIES("supervisor_grants", grants_denied);
+	ASSERT_DENIES("supervisor_grants", supervisor_denied);
+	ASSERT_DENIES("supervisor", grants);
+}
+
+static void nobody_else_connects_anywhere(void **state)
+{
+	(void)state;
+	policy_for_each (p)
+		if (strcmp((*p)->name, "supervisor_grants") != 0)
+			ASSERT_DENIES((*p)->name, connects);
 }
 
 static void the_vm_process_can_build_its_machine(void **state)
@@ -662,6 +699,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(the_supervisor_can_watch_end_and_bury_the_machine),
 		T(the_supervisor_can_do_nothing_else),
+		T(the_supervisor_grants_connections_only_where_a_device_may_ask),
+		T(nobody_else_connects_anywhere),
 		T(the_vm_process_can_build_its_machine),
 		T(the_vm_process_can_do_nothing_else_while_it_builds),
 		T(the_event_loop_can_serve_the_machine),
