@@ -458,8 +458,10 @@ static void conn_follow(struct vsock_conn *c)
 	if (c->state == VSOCK_CONNECTED) {
 		conn_tell_host(c);
 		if (conn_is_over(c))
-			conn_linger(c, (u16)((c->owed & BIT(VSOCK_OP_RESPONSE)) |
-					     BIT(VSOCK_OP_SHUTDOWN)));
+			conn_linger(c, c->guest_told == VSOCK_SHUTDOWN_BOTH
+					       ? 0
+					       : (u16)((c->owed & BIT(VSOCK_OP_RESPONSE)) |
+						       BIT(VSOCK_OP_SHUTDOWN)));
 		else if (conn_wants_bytes(c) && conn_credit(c) == 0 && !c->asked_credit)
 			c->owed |= BIT(VSOCK_OP_CREDIT_REQUEST);
 		c->asked_credit = conn_credit(c) == 0;
@@ -566,6 +568,8 @@ bool vsock_conn_packet(struct vsock_conn *c, struct vsock_header *h, const struc
 		return false;
 	c->owed &= (u16)~BIT(op);
 	c->told = c->forwarded;
+	if (op == VSOCK_OP_SHUTDOWN)
+		c->guest_told = c->host_done;
 	h->src_port = le32_make(c->host_port);
 	h->dst_port = le32_make(c->guest_port);
 	h->op = le16_make(op);

@@ -105,6 +105,7 @@ struct vsock_conn {
 	u16 owed;          /* packets due, a bit for each VSOCK_OP */
 	u8 guest_done, host_done; /* VSOCK_SHUTDOWN flags each side has said */
 	u8 host_told;             /* of guest_done, what the socket was told */
+	u8 guest_told;            /* of host_done, what the guest was told */
 
 	/* To the guest: its buffer, what it consumed, what was sent. */
 	u32 peer_alloc, peer_fwd, sent;
