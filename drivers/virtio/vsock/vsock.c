@@ -21,6 +21,7 @@ enum {
 };
 
 #define SOON_NS 1
+#define BUFFERS_BYTES ((size_t)VSOCK_CONNS_MAX * VSOCK_BUFFER_BYTES)
 #define BIT(op) (u16)(1u << (op))
 
 /* Section 5.10.4 */
@@ -408,12 +409,13 @@ static void vsock_config_read(struct vdev *v, u8 *config)
 
 static int vsock_make_buffers(struct vsock *vs, struct err *e)
 {
-	void *memory = mmap(NULL, (size_t)VSOCK_CONNS_MAX * VSOCK_BUFFER_BYTES,
-			    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-			    0);
+	void *memory = mmap(NULL, BUFFERS_BYTES, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (memory == MAP_FAILED)
 		return err_errno(e, -errno, "room for %d connections", VSOCK_CONNS_MAX);
+	/* A single byte must not take a huge page, which is room for 32 connections. */
+	madvise(memory, BUFFERS_BYTES, MADV_NOHUGEPAGE);
 	vs->buffers = memory;
 	return 0;
 }
@@ -444,7 +446,7 @@ static void vsock_destroy(struct vdev *v)
 
 	if (vs->buffers) {
 		vsock_conns_destroy(vs);
-		munmap(vs->buffers, (size_t)VSOCK_CONNS_MAX * VSOCK_BUFFER_BYTES);
+		munmap(vs->buffers, BUFFERS_BYTES);
 	}
 	if (vs->listen_fd >= 0)
 		evl_remove(v->evl, &vs->listen_source);
