@@ -95,9 +95,13 @@ struct vdev_class {
 	/*
 	 * queue_start, queue_stop - ring `qi` was enabled; it is about to be disabled, in any
 	 * state: when queue_stop returns, no request of the ring is in flight. May be NULL.
+	 * A queue_start that lets somebody else serve the ring (virtio/vhost_kernel.h) sets the
+	 * ring's is_elsewhere; its queue_stop leaves in next_avail where that one stopped.
+	 * queue_call - the ring's call_fd was replaced. May be NULL.
 	 */
 	int (*queue_start)(struct vdev *v, u32 qi);
 	void (*queue_stop)(struct vdev *v, u32 qi);
+	void (*queue_call)(struct vdev *v, u32 qi);
 	/*
 	 * config_read - fill `config` (class->config_bytes). May be NULL: all zeros.
 	 * config_write - the driver wrote [offset, offset + len), which lies in configuration

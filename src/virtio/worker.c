@@ -142,7 +142,7 @@ static int worker_ring_start(struct vhost_backend *b, u32 qi, const struct vhost
 	}
 	w->kicks[qi].worker = w;
 	w->kicks[qi].qi = qi;
-	if (kick_fd >= 0)
+	if (kick_fd >= 0 && !q->is_elsewhere)
 		status = evl_add(&w->evl, &w->kicks[qi].source, kick_fd, EPOLLIN, kick_ready);
 	if (status < 0) {
 		vdev_queue_stop(w->v, qi);
@@ -154,10 +154,14 @@ static int worker_ring_start(struct vhost_backend *b, u32 qi, const struct vhost
 
 static void worker_ring_call(struct vhost_backend *b, u32 qi, int call_fd)
 {
-	struct virtq *q = vdev_queue(worker_of(b)->v, qi);
+	struct vdev *v = worker_of(b)->v;
+	struct virtq *q = vdev_queue(v, qi);
 
-	if (q)
-		q->call_fd = call_fd;
+	if (!q)
+		return;
+	q->call_fd = call_fd;
+	if (v->cls->queue_call)
+		v->cls->queue_call(v, qi);
 }
 
 static u16 worker_ring_stop(struct vhost_backend *b, u32 qi)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Fuzz target: a driver and programs on the host at the two ends of a vsock, in any order, telling lies.
-// test-sources: drivers/virtio/vsock/vsock.c drivers/virtio/vsock/conn.c drivers/virtio/vsock/open.c src/stream/unix_listen.c src/util/opt.c fake_guest
+// test-sources: drivers/virtio/vsock/vsock.c drivers/virtio/vsock/conn.c drivers/virtio/vsock/open.c drivers/virtio/vsock/vhost.c src/virtio/vhost_kernel.c src/stream/unix_listen.c src/util/opt.c fake_guest
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -379,6 +379,8 @@ static int vsock_queue_start(struct vdev *v, u32 qi)
 	struct vsock *vs = v->priv;
 	u16 base = vdev_queue(v, qi)->next_avail;
 
+	if (vs->vhost.fd >= 0)
+		return vsock_vhost_queue_start(vs, qi);
 	if (qi != VSOCK_RX || (base != 0 && base == vs->rx_base))
 		return 0;
 	vs->nr_resets = 0;
@@ -393,8 +395,15 @@ static void vsock_queue_stop(struct vdev *v, u32 qi)
 {
 	struct vsock *vs = v->priv;
 
-	if (qi == VSOCK_RX)
+	if (vs->vhost.fd >= 0)
+		vsock_vhost_queue_stop(vs, qi);
+	else if (qi == VSOCK_RX)
 		vs->rx_base = vdev_queue(v, qi)->next_avail;
+}
+
+static void vsock_queue_call(struct vdev *v, u32 qi)
+{
+	vsock_vhost_queue_call(v->priv, qi);
 }
 
 static void vsock_config_read(struct vdev *v, u8 *config)
@@ -424,11 +433,14 @@ static int vsock_start(struct vdev *v, const void *opaque, struct fdset *fds, st
 {
 	const struct vsock_cfg *cfg = opaque;
 	struct vsock *vs = v->priv;
-	int status;
+	int status, vhost_fd = fdset_take(fds, cfg->vhost_index);
 
 	vs->v = v;
 	vs->cid = cfg->cid;
+	vs->vhost.fd = -1;
 	vs->listen_fd = fdset_take(fds, cfg->listen_index);
+	if (vhost_fd >= 0)
+		return vsock_vhost_start(vs, &vhost_fd, e);
 	vsock_conns_create(vs);
 	if (vsock_make_buffers(vs, e) < 0)
 		return e->code;
@@ -444,6 +456,8 @@ static void vsock_destroy(struct vdev *v)
 {
 	struct vsock *vs = v->priv;
 
+	if (vs->vhost.fd >= 0)
+		vsock_vhost_destroy(vs);
 	if (vs->buffers) {
 		vsock_conns_destroy(vs);
 		munmap(vs->buffers, BUFFERS_BYTES);
@@ -485,6 +499,7 @@ static const struct vdev_class vsock_class = {
 	.kick = vsock_kick,
 	.queue_start = vsock_queue_start,
 	.queue_stop = vsock_queue_stop,
+	.queue_call = vsock_queue_call,
 	.config_read = vsock_config_read,
 };
 

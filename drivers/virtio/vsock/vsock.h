@@ -25,11 +25,18 @@ enum {
 	VSOCK_GREETING_BYTES = 32, /* "CONNECT 4294967295\n" fits */
 };
 
+enum vsock_backend {
+	VSOCK_AUTO,  /* with socket= the user's, else the kernel's */
+	VSOCK_VHOST, /* the kernel's: the host's programs use AF_VSOCK */
+	VSOCK_USER,  /* ours: the host's programs use Unix sockets */
+};
+
 /* Plain data: the options, and what open found. */
 struct vsock_cfg {
 	u32 cid;
+	u32 backend; /* enum vsock_backend; never VSOCK_AUTO behind open */
 	char socket[VSOCK_PATH_BYTES];
-	int listen_index; /* in the fdset */
+	int listen_index, vhost_index; /* in the fdset; -1: the other back end */
 	struct unix_socket_id listener;
 };
 
@@ -125,10 +132,23 @@ struct vsock_reset {
 	u16 type;
 };
 
+/* The kernel's back end. Rings 0 and 1 are the kernel's; the event ring lies idle. */
+struct vsock_vhost {
+	int fd;       /* /dev/vhost-vsock; -1: not in use */
+	bool running; /* it serves the rings */
+	u32 started;  /* a bit for each ring it was given */
+	struct vsock_fault {
+		struct evl_source source; /* an eventfd that tells of a driver's mistakes */
+		struct vdev *v;
+		u32 qi;
+	} faults[VSOCK_EVENT];
+};
+
 /* Owner: the thread that runs v->evl. */
 struct vsock {
 	struct vdev *v;
 	u32 cid;
+	struct vsock_vhost vhost;
 	int listen_fd;
 	struct evl_source listen_source;
 	struct evl_timer next_turn; /* work that is left for after others had their turn */
@@ -207,6 +227,16 @@ void vsock_conn_settle(struct vsock_conn *c);
 
 /* vsock_conn_has_packet - whether vsock_conn_packet may find one. */
 bool vsock_conn_has_packet(const struct vsock_conn *c);
+
+/*
+ * The kernel's back end (vhost.c): the class's verbs of these names while it is in use.
+ * vsock_vhost_start - take over *fd. Return: 0 or -errno with words.
+ */
+int vsock_vhost_start(struct vsock *vs, int *fd, struct err *e);
+void vsock_vhost_destroy(struct vsock *vs);
+int vsock_vhost_queue_start(struct vsock *vs, u32 qi);
+void vsock_vhost_queue_stop(struct vsock *vs, u32 qi);
+void vsock_vhost_queue_call(struct vsock *vs, u32 qi);
 
 /* vsock_pump - send the guest what there is for it. */
 void vsock_pump(struct vsock *vs);

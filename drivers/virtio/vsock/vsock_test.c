@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Connections from both sides, their credit and their ends; hosts and guests that do not read, or lie.
-// test-sources: drivers/virtio/vsock/vsock.c drivers/virtio/vsock/conn.c drivers/virtio/vsock/open.c src/stream/unix_listen.c src/util/opt.c fake_guest
+// test-sources: drivers/virtio/vsock/vsock.c drivers/virtio/vsock/conn.c drivers/virtio/vsock/open.c drivers/virtio/vsock/vhost.c src/virtio/vhost_kernel.c src/stream/unix_listen.c src/util/opt.c fake_guest
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -1301,7 +1301,7 @@ static void options_are_checked(void **state)
 	assert_int_equal(parse(cls, text, &cfg, &e), 0);
 	memset(text + 7, 'p', 97);
 	assert_int_equal(parse(cls, text, &cfg, &e), -EINVAL);
-	assert_int_equal(parse(cls, "cid=4", &cfg, &e), 0);
+	assert_int_equal(parse(cls, "cid=4,backend=user", &cfg, &e), 0);
 	assert_int_equal(cls->open(&cfg, &fds, &e), -EINVAL);
 	assert_non_null(strstr(e.text, "socket=PATH"));
 }
