@@ -13,6 +13,7 @@
 #include <linux/filter.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
+#include <linux/vhost.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -326,6 +327,34 @@ static const struct call grants_denied[] = {
 	CALL(socket, AF_NETLINK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
 };
 
+static const struct call vsock_allowed[] = {
+	CALL(accept4, 3, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK),
+	CALL(sendmsg, 3, ADDRESS, MSG_NOSIGNAL | MSG_DONTWAIT),
+	CALL(recvmsg, 3, ADDRESS, MSG_CMSG_CLOEXEC | MSG_DONTWAIT),
+	CALL(shutdown, 3, SHUT_RD),
+	CALL(shutdown, 3, SHUT_WR),
+	CALL(madvise, ADDRESS, 65536, MADV_DONTNEED),
+	IOCTL(VHOST_SET_FEATURES),
+	IOCTL(VHOST_SET_MEM_TABLE),
+	IOCTL(VHOST_SET_VRING_NUM),
+	IOCTL(VHOST_SET_VRING_BASE),
+	IOCTL(VHOST_SET_VRING_ADDR),
+	IOCTL(VHOST_SET_VRING_ERR),
+	IOCTL(VHOST_SET_VRING_CALL),
+	IOCTL(VHOST_SET_VRING_KICK),
+	IOCTL(AS_MUSL_PASSES(VHOST_GET_VRING_BASE)),
+	IOCTL(VHOST_VSOCK_SET_RUNNING),
+};
+
+static const struct call vsock_denied[] = {
+	CALL(accept4, 3, ADDRESS, ADDRESS, SOCK_CLOEXEC | SOCK_NONBLOCK),
+	CALL(madvise, ADDRESS, 65536, MADV_DOFORK),
+	IOCTL(VHOST_SET_OWNER),
+	IOCTL(VHOST_VSOCK_SET_GUEST_CID),
+	IOCTL(VHOST_SET_LOG_BASE),
+	IOCTL(KVM_RUN),
+};
+
 /* ---- asking ---- */
 
 static u32 ask(const struct policy *policy, u32 arch, u32 nr, const u64 args[6])
@@ -444,6 +473,13 @@ static void a_vcpu_can_do_nothing_else(void **state)
 {
 	(void)state;
 	ASSERT_DENIES("vcpu", vcpu_denied);
+}
+
+static void a_vsock_can_move_bytes_and_drive_the_kernel_s(void **state)
+{
+	(void)state;
+	ASSERT_ALLOWS("virtio_vsock", vsock_allowed);
+	ASSERT_DENIES("virtio_vsock", vsock_denied);
 }
 
 static void nobody_opens_makes_or_becomes_anything(void **state)
@@ -707,6 +743,7 @@ int main(void)
 		T(the_event_loop_can_neither_change_the_machine_nor_run_it),
 		T(a_vcpu_can_run_its_guest_and_drive_devices),
 		T(a_vcpu_can_do_nothing_else),
+		T(a_vsock_can_move_bytes_and_drive_the_kernel_s),
 		T(nobody_opens_makes_or_becomes_anything),
 		T(every_filter_is_one_that_kernels_take),
 		T(other_architectures_calls_kill_under_every_policy),
