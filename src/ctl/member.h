@@ -3,6 +3,7 @@
 // channel, and words for its end.
 #pragma once
 
+#include "ctl/grants.h"
 #include "evl/evl.h"
 #include "jail/channel.h"
 #include "jail/spawn.h"
@@ -14,8 +15,10 @@ enum { MEMBER_END_MS = 2000 }; /* how long devices may take to end once their wo
 
 /* Owner: the supervisor. */
 struct member {
-	void *owner;        /* the supervisor's own */
-	const char *device; /* "virtio-rng.0", NULL for the vm process */
+	void *owner;                     /* the supervisor's own */
+	const char *device;              /* "virtio-rng.0", NULL for the vm process */
+	const struct plan_vdev *planned; /* a device's that may ask; NULL: it may not */
+	struct grants grants;
 	struct spawn_child child;
 	int channel_fd;
 	struct evl_source channel_source, child_source;

@@ -169,6 +169,9 @@ static void channel_ready(struct evl_source *source, u32 epoll_events)
 		return;
 	if (message.type == MESSAGE_READY)
 		server_next(s);
+	else if (message.type == MESSAGE_ASK)
+		grants_answer(&device->grants, device->planned, device->channel_fd, &message,
+			      evl_now_ns());
 	else if (message.type == MESSAGE_LOG)
 		member_log(&s->log_limit, &message);
 	else if (message.type == MESSAGE_ENDED)
@@ -234,7 +237,8 @@ static int server_confine(const struct server *s, struct err *e)
 		return 0;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_errno(e, -errno, "PR_SET_NO_NEW_PRIVS");
-	return policy_install(policy_find("serve"), e);
+	return policy_install(policy_find(s->request->vdev->cls->grant ? "serve_grants" : "serve"),
+			      e);
 }
 
 static int server_start(struct server *s, struct err *e)
@@ -280,6 +284,7 @@ int serve_run(struct serve_request *request)
 	s->request = request;
 	s->signal_fd = -1;
 	member_init(&s->device, s, request->vdev->name);
+	s->device.planned = request->vdev;
 	user_log_start(&s->finished);
 	status = server_start(s, &e);
 	s->finished = true;

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ctl/grants.h"
 #include "ctl/member.h"
 #include "ctl/terminal.h"
 #include "ctl/user.h"
@@ -310,11 +311,16 @@ static void channel_ready(struct evl_source *source, u32 epoll_events)
 	case MESSAGE_DENIED:
 		message_denied(member, &message);
 		break;
+	case MESSAGE_ASK:
+		grants_answer(&member->grants, member->planned, member->channel_fd, &message,
+			      evl_now_ns());
+		break;
 	case MESSAGE_READY:
 	case MESSAGE_STOP:
 	case MESSAGE_BREAK:
 	case MESSAGE_POWER_BUTTON:
 	case MESSAGE_FRONT_END:
+	case MESSAGE_GRANT:
 		break;
 	}
 }
@@ -386,6 +392,7 @@ static int device_spawn(struct supervisor *sup, struct plan_vdev *planned, int *
 	int status;
 
 	member_init(member, sup, planned->name);
+	member->planned = planned;
 	planned->setup.jailed = sup->plan->setup.jailed;
 	planned->setup.nr_fds = planned->fds.count;
 	status =
@@ -450,7 +457,8 @@ static int supervisor_confine(const struct supervisor *sup, struct err *e)
 		return 0;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_errno(e, -errno, "PR_SET_NO_NEW_PRIVS");
-	return policy_install(policy_find("supervisor"), e);
+	return policy_install(
+		policy_find(grants_wanted(sup->plan) ? "supervisor_grants" : "supervisor"), e);
 }
 
 /* The machine is gone, which its devices hear from their sockets. */

@@ -1,39 +1,27 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What supervisor and vm process say to each other.
+// What the supervisor and its processes say to each other.
 #include "jail/channel.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "util/fd.h"
 
-/* Room for one descriptor, aligned as the socket calls want it. */
+/* Room for one descriptor beside a message, aligned as the socket calls want it. */
 union control {
 	struct cmsghdr header;
 	u8 bytes[CMSG_SPACE(sizeof(int))];
 };
 
-int channel_send(int fd, enum message_type type, s32 code, const char *text)
+/* With `passed_fd`, unless it is negative. */
+static int message_send(int fd, const struct message *message, int passed_fd)
 {
-	struct message message = { .type = type, .code = code };
-	ssize_t sent;
-
-	if (text)
-		snprintf(message.text, sizeof(message.text), "%s", text);
-	do {
-		sent = send(fd, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT);
-	} while (sent < 0 && errno == EINTR);
-	return sent < 0 ? -errno : 0;
-}
-
-int channel_send_fd(int fd, enum message_type type, int passed_fd)
-{
-	struct message message = { .type = type };
-	struct iovec iov = { .iov_base = &message, .iov_len = sizeof(message) };
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)message, .iov_len = sizeof(*message) };
 	union control control = {
-		.header = { .cmsg_len = CMSG_LEN(sizeof(int)),
+		.header = { .cmsg_len = CMSG_LEN(sizeof(passed_fd)),
 			    .cmsg_level = SOL_SOCKET,
 			    .cmsg_type = SCM_RIGHTS },
 	};
@@ -45,9 +33,41 @@ int channel_send_fd(int fd, enum message_type type, int passed_fd)
 
 	memcpy(CMSG_DATA(&control.header), &passed_fd, sizeof(passed_fd));
 	do {
-		sent = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+		sent = passed_fd < 0
+			       ? send(fd, message, sizeof(*message), MSG_NOSIGNAL | MSG_DONTWAIT)
+			       : sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 	} while (sent < 0 && errno == EINTR);
 	return sent < 0 ? -errno : 0;
+}
+
+int channel_send(int fd, enum message_type type, s32 code, const char *text)
+{
+	struct message message = { .type = type, .code = code };
+
+	if (text)
+		snprintf(message.text, sizeof(message.text), "%s", text);
+	return message_send(fd, &message, -1);
+}
+
+int channel_send_fd(int fd, enum message_type type, int passed_fd)
+{
+	const struct message message = { .type = type };
+
+	return message_send(fd, &message, passed_fd);
+}
+
+int channel_ask(int fd, u32 what, u32 cookie)
+{
+	const struct message message = { .type = MESSAGE_ASK, .code = (s32)what, .cookie = cookie };
+
+	return message_send(fd, &message, -1);
+}
+
+int channel_grant(int fd, u32 cookie, int code, int passed_fd)
+{
+	const struct message message = { .type = MESSAGE_GRANT, .code = code, .cookie = cookie };
+
+	return message_send(fd, &message, passed_fd);
 }
 
 /* The other side may have been taken over: what it says must not steer the user's terminal. */

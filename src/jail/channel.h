@@ -10,10 +10,12 @@ enum message_type {
 	MESSAGE_BREAK,        /* on the console's line */
 	MESSAGE_POWER_BUTTON, /* pressed once */
 	MESSAGE_FRONT_END,    /* with a descriptor, for a device that serves one after another */
+	MESSAGE_GRANT, /* to a device's ask, with its cookie; code: 0, with a descriptor, or -errno */
 	/* a process to the supervisor */
 	/* jailed, filtered, about to see the guest's first byte; again, when it may get the next
 	 * front-end */
 	MESSAGE_READY,
+	MESSAGE_ASK,    /* for a descriptor; code: which, as its class counts them */
 	MESSAGE_LOG,    /* code: enum log_level */
 	MESSAGE_ENDED,  /* code: the exit code; text: why */
 	MESSAGE_DENIED, /* code: system call number; text: the policy's name */
@@ -22,7 +24,8 @@ enum message_type {
 struct message {
 	u32 type;
 	s32 code;
-	char text[504];
+	u32 cookie;
+	char text[500];
 };
 
 /*
@@ -43,6 +46,13 @@ int channel_receive(int fd, struct message *message, int flags);
  * Return: as channel_send.
  */
 int channel_send_fd(int fd, enum message_type type, int passed_fd);
+
+/*
+ * channel_ask - ask for descriptor `what`. channel_grant - the answer: `passed_fd` (borrowed), or -1
+ * and why not. Both like channel_send. Context: worker; supervisor.
+ */
+int channel_ask(int fd, u32 what, u32 cookie);
+int channel_grant(int fd, u32 cookie, int code, int passed_fd);
 
 /*
  * channel_receive_fd - channel_receive, at once, with the one descriptor that may have come along in

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -244,6 +245,58 @@ static void surplus_descriptors_do_not_stay(void **state)
 	fd_close(&fd);
 }
 
+static bool is_same_file(int a, int b)
+{
+	struct stat first, second;
+
+	return fstat(a, &first) == 0 && fstat(b, &second) == 0 && first.st_ino == second.st_ino &&
+	       first.st_dev == second.st_dev;
+}
+
+static void an_ask_names_what_and_its_cookie(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(channel_ask(b->there, 0xfffffffe, 77), 0);
+	assert_int_equal(receive(b), 1);
+	assert_int_equal(b->message.type, MESSAGE_ASK);
+	assert_int_equal((u32)b->message.code, 0xfffffffe);
+	assert_int_equal(b->message.cookie, 77);
+}
+
+static void a_grant_brings_its_descriptor(void **state)
+{
+	struct bench *b = *state;
+	int fd;
+
+	assert_int_equal(channel_grant(b->there, 77, 0, b->there), 0);
+	assert_int_equal(channel_grant(b->there, 78, -ECONNREFUSED, -1), 0);
+	assert_int_equal(receive_fd(b, &fd), 1);
+	assert_int_equal(b->message.type, MESSAGE_GRANT);
+	assert_int_equal(b->message.cookie, 77);
+	assert_true(is_same_file(fd, b->there));
+	fd_close(&fd);
+	assert_int_equal(receive_fd(b, &fd), 1);
+	assert_int_equal(b->message.code, -ECONNREFUSED);
+	assert_int_equal(b->message.cookie, 78);
+	assert_int_equal(fd, -1);
+	assert_int_equal(receive_fd(b, &fd), -EAGAIN);
+}
+
+static void a_descriptor_that_is_not_wanted_goes_away(void **state)
+{
+	struct bench *b = *state;
+	int ends[2];
+	u8 byte;
+
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(channel_grant(b->there, 0, 0, ends[1]), 0);
+	fd_close(&ends[1]);
+	assert_int_equal(receive(b), 1);
+	assert_int_equal(fd_read(ends[0], &byte, 1), 0);
+	fd_close(&ends[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -260,6 +313,9 @@ int main(void)
 		T(a_descriptor_comes_along_and_is_not_inherited),
 		T(a_message_without_a_descriptor_has_none),
 		T(surplus_descriptors_do_not_stay),
+		T(an_ask_names_what_and_its_cookie),
+		T(a_grant_brings_its_descriptor),
+		T(a_descriptor_that_is_not_wanted_goes_away),
 	};
 
 	return cmocka_run_group_tests_name("channel", tests, NULL, NULL);

@@ -145,7 +145,7 @@ void vdev_kick(struct vdev *v, u32 qi)
 	struct virtq *q = vdev_queue(v, qi);
 	int status;
 
-	if (!q)
+	if (!q || q->is_elsewhere)
 		return;
 	virtq_drain_kick(q);
 	if (!q->enabled || q->broken || v->is_broken)

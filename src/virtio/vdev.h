@@ -69,6 +69,16 @@ struct vdev_class {
 	struct serial_cfg *(*serial)(void *cfg);
 	void (*cleanup)(const void *cfg);
 	/*
+	 * grant - the running device, which may have been taken over, asks for descriptor `what`:
+	 * the class decides what that is and whether it may have it. Does not wait for anybody.
+	 * NULL for classes that never ask. Return: the descriptor or -errno. Context: supervisor,
+	 * confined by the policy "supervisor_grants".
+	 * granted - the answer to an ask (vdev_host) by its cookie: a descriptor, the device's now,
+	 * or -errno. Context: worker.
+	 */
+	int (*grant)(const void *cfg, u32 what);
+	void (*granted)(struct vdev *v, u32 cookie, int fd);
+	/*
 	 * start - take descriptors from `fds`, prepare v->priv; may lower v->nr_queues and change
 	 * v->features_offered. Return: 0 or -errno with words; after a failure destroy is called.
 	 * Context: worker, jailed, before any guest byte.
@@ -85,9 +95,13 @@ struct vdev_class {
 	/*
 	 * queue_start, queue_stop - ring `qi` was enabled; it is about to be disabled, in any
 	 * state: when queue_stop returns, no request of the ring is in flight. May be NULL.
+	 * A queue_start that lets somebody else serve the ring (virtio/vhost_kernel.h) sets the
+	 * ring's is_elsewhere; its queue_stop leaves in next_avail where that one stopped.
+	 * queue_call - the ring's call_fd was replaced. May be NULL.
 	 */
 	int (*queue_start)(struct vdev *v, u32 qi);
 	void (*queue_stop)(struct vdev *v, u32 qi);
+	void (*queue_call)(struct vdev *v, u32 qi);
 	/*
 	 * config_read - fill `config` (class->config_bytes). May be NULL: all zeros.
 	 * config_write - the driver wrote [offset, offset + len), which lies in configuration
@@ -112,6 +126,11 @@ struct vdev_host {
 	/* broken - the driver made a mistake on ring `qi`; the device needs a reset. Called from
 	 * inside of the class: rings are not to be stopped before it returned. */
 	void (*broken)(struct vdev_host *host, struct vdev *v, u32 qi);
+	/*
+	 * ask - have the supervisor open something: class->grant(cfg, what) there, and its answer
+	 * by class->granted here, later. Return: 0, or -errno when it does not listen.
+	 */
+	int (*ask)(struct vdev_host *host, u32 what, u32 cookie);
 };
 
 /* Owner: the thread that runs v->evl. */

@@ -36,6 +36,7 @@ struct virtq {
 	bool indirect, event_idx; /* negotiated */
 	bool broken;              /* -EPROTO was returned: nothing is popped until enabled anew */
 	bool no_kicks;            /* what virtq_want_kicks was asked for last */
+	bool is_elsewhere;        /* the class gave it away: neither watched nor popped here */
 	u16 size;
 	u16 next_avail;  /* of the avail ring: the next entry to look at, free-running */
 	u16 next_used;   /* of the used ring: the next entry to write, free-running */

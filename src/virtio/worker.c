@@ -19,8 +19,8 @@ struct worker {
 	struct evl evl;
 	struct vdev *v;
 	struct vdev_host host;
-	struct evl_source channel_source; /* where front-ends come one by one */
-	bool one_by_one;
+	struct evl_source channel_source;
+	bool one_by_one; /* front-ends come through the channel */
 	struct vhost_backend backend;
 	struct worker_kick {
 		struct evl_source source;
@@ -41,6 +41,12 @@ static void host_broken(struct vdev_host *host, struct vdev *v, u32 qi)
 {
 	(void)v;
 	vhost_backend_ring_broken(&container_of(host, struct worker, host)->backend, qi);
+}
+
+static int host_ask(struct vdev_host *host, u32 what, u32 cookie)
+{
+	(void)host;
+	return channel_ask(PROCESS_FD_CHANNEL, what, cookie);
 }
 
 /* --- The front-end's side --- */
@@ -114,7 +120,7 @@ static int worker_ring_start(struct vhost_backend *b, u32 qi, const struct vhost
 	}
 	w->kicks[qi].worker = w;
 	w->kicks[qi].qi = qi;
-	if (kick_fd >= 0)
+	if (kick_fd >= 0 && !q->is_elsewhere)
 		status = evl_add(&w->evl, &w->kicks[qi].source, kick_fd, EPOLLIN, kick_ready);
 	if (status < 0) {
 		vdev_queue_stop(w->v, qi);
@@ -126,10 +132,14 @@ static int worker_ring_start(struct vhost_backend *b, u32 qi, const struct vhost
 
 static void worker_ring_call(struct vhost_backend *b, u32 qi, int call_fd)
 {
-	struct virtq *q = vdev_queue(worker_of(b)->v, qi);
+	struct vdev *v = worker_of(b)->v;
+	struct virtq *q = vdev_queue(v, qi);
 
-	if (q)
-		q->call_fd = call_fd;
+	if (!q)
+		return;
+	q->call_fd = call_fd;
+	if (v->cls->queue_call)
+		v->cls->queue_call(v, qi);
 }
 
 static u16 worker_ring_stop(struct vhost_backend *b, u32 qi)
@@ -199,7 +209,7 @@ static const struct vhost_backend_ops worker_ops = {
 	.gone = worker_gone,
 };
 
-/* --- The supervisor's side, where front-ends come one by one --- */
+/* --- The supervisor's side --- */
 
 static void worker_take_front_end(struct worker *w, int *fd)
 {
@@ -225,19 +235,24 @@ static void channel_ready(struct evl_source *source, u32 epoll_events)
 		return;
 	if (got <= 0 || message.type == MESSAGE_STOP)
 		evl_stop(&w->evl);
-	else if (message.type == MESSAGE_FRONT_END)
+	else if (message.type == MESSAGE_FRONT_END && w->one_by_one)
 		worker_take_front_end(w, &fd);
+	else if (message.type == MESSAGE_GRANT && w->v->cls->granted)
+		w->v->cls->granted(w->v, message.cookie,
+				   message.code < 0 ? message.code : fd_take(&fd));
 }
 
-/* Where requests come from. */
+/* Where requests and the supervisor's messages come from. */
 static int worker_connect(struct worker *w, struct err *e)
 {
-	int vhost_fd = WORKER_FD_VHOST, status;
+	int vhost_fd = WORKER_FD_VHOST, status = 0;
 
 	if (!w->one_by_one)
-		return vhost_backend_start(&w->backend, &worker_ops, &w->evl, &vhost_fd, e);
+		status = vhost_backend_start(&w->backend, &worker_ops, &w->evl, &vhost_fd, e);
+	if (status < 0 || !(w->one_by_one || w->v->cls->granted))
+		return status;
 	status = evl_add(&w->evl, &w->channel_source, PROCESS_FD_CHANNEL, EPOLLIN, channel_ready);
-	return status < 0 ? err_errno(e, status, "event loop") : 0;
+	return status < 0 ? err_errno(e, status, "listen to the supervisor") : 0;
 }
 
 /* --- Life --- */
@@ -269,8 +284,9 @@ static int worker_prepare(struct worker *w, const struct worker_setup *setup, st
 		err_errno(e, status, "event loop");
 	if (status < 0)
 		return status;
-	w->host =
-		(struct vdev_host){ .config_changed = host_config_changed, .broken = host_broken };
+	w->host = (struct vdev_host){ .config_changed = host_config_changed,
+				      .broken = host_broken,
+				      .ask = host_ask };
 	w->v = vdev_create(cls, setup->index, &w->evl, &w->host, setup->cfg, fds, e);
 	if (!w->v)
 		return e->code;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Fuzz target: what a vm process that was taken over may say to the supervisor.
-// test-sources: src/jail/channel.c src/ctl/terminal.c src/dev/dev_class.c src/evl/evl.c src/jail/policy.c src/jail/spawn.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c policies
+// Fuzz target: what a vm process or a device that was taken over may say to the supervisor.
+// test-sources: src/jail/channel.c src/ctl/grants.c src/ctl/terminal.c src/dev/dev_class.c src/evl/evl.c src/jail/policy.c src/jail/spawn.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c policies
 #include "ctl/supervisor.c"
 #include "util/bytes.h"
 
@@ -23,6 +23,31 @@ struct serial_cfg *plan_stdin_port(struct plan *plan, u32 *at)
 	(void)plan;
 	(void)at;
 	return NULL;
+}
+
+static void expect(bool holds, const char *what);
+
+/* A device that may ask for even numbers. */
+static int grant_even(const void *cfg, u32 what)
+{
+	(void)cfg;
+	return what % 2 ? -EACCES : memfd_create("granted", MFD_CLOEXEC);
+}
+
+static const struct vdev_class asker = { .name = "virtio-asker", .grant = grant_even };
+static const struct plan_vdev planned_asker = { .cls = &asker };
+
+/* The device reads its answers: descriptors come with the asks that were granted, and no others. */
+static void take_answers(int fd)
+{
+	struct message message;
+	int passed_fd;
+
+	while (channel_receive_fd(fd, &message, &passed_fd) == 1) {
+		expect(message.type == MESSAGE_GRANT, "an answer that is none");
+		expect((message.code == 0) == (passed_fd >= 0), "a wrong descriptor");
+		fd_close(&passed_fd);
+	}
 }
 
 static void expect(bool holds, const char *what)
@@ -73,7 +98,8 @@ static struct member *supervisor_open(struct supervisor *sup, int channel_fd, bo
 	memset(sup, 0, sizeof(*sup));
 	sup->input.pipe_fd = sup->vm.child.pid_fd = sup->vm.channel_fd = -1;
 	*member = (struct member){ .sup = sup,
-				   .device = is_device ? "virtio-rng.0" : NULL,
+				   .device = is_device ? "virtio-asker.0" : NULL,
+				   .planned = is_device ? &planned_asker : NULL,
 				   .child.pid_fd = -1,
 				   .channel_fd = channel_fd };
 	expect(evl_create(&sup->evl) == 0 && evl_add(&sup->evl, &member->channel_source, channel_fd,
@@ -115,6 +141,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 			shutdown(ends[1], SHUT_WR);
 		if (step.code.raw % 4 == 3)
 			supervisor_listen(&sup);
+		if (step.code.raw % 8 == 7)
+			take_answers(ends[1]);
 		len = send_step(ends[1], &step, data, size);
 		data += len;
 		size -= len;

@@ -186,8 +186,10 @@ void fg_stop(struct fake_guest *g)
 		evl_remove(&g->evl, &dq->source);
 		fd_close(&g->v->queues[qi].kick_fd);
 		fd_close(&g->v->queues[qi].call_fd);
-		for (u32 i = 0; i < dq->size; i++)
+		for (u32 i = 0; i < dq->size; i++) {
 			free(dq->requests[i].in);
+			free(dq->requests[i].out);
+		}
 		free(dq->requests);
 		dq->size = 0;
 	}
@@ -218,6 +220,28 @@ static void fg_reclaim(struct fake_guest *g)
 		if (g->queues[qi].nr_busy > 0)
 			return;
 	g->next_buffer = FG_BUFFERS_GPA;
+	g->nr_free = 0;
+}
+
+/* While something always is in flight, buffers of the same length are used again. */
+static bool fg_reuse_buffer(struct fake_guest *g, u32 len, gpa_t *gpa)
+{
+	for (u32 i = g->nr_free; i > 0; i--) {
+		if (g->free[i - 1].len != len)
+			continue;
+		*gpa = g->free[i - 1].gpa;
+		g->free[i - 1] = g->free[--g->nr_free];
+		return true;
+	}
+	return false;
+}
+
+static void fg_free_buffers(struct fake_guest *g, struct fg_piece **pieces, u32 nr)
+{
+	for (u32 i = 0; i < nr && g->nr_free < FG_FREE_MAX; i++)
+		g->free[g->nr_free++] = (*pieces)[i];
+	free(*pieces);
+	*pieces = NULL;
 }
 
 /* Buffers do not touch one another, so that a device cannot take two for one. */
@@ -273,9 +297,14 @@ static u16 fg_take_desc(struct fg_queue *dq)
 /* Put a buffer into guest memory and note where its answer will be. */
 static gpa_t fg_place(struct fake_guest *g, struct fg_request *r, const struct fg_buffer *b)
 {
-	gpa_t gpa = fg_alloc_buffer(g, b->len);
-	u8 *host = fg_ptr(g, gpa, (u64)b->len + 1);
+	gpa_t gpa;
+	u8 *host;
 
+	if (!fg_reuse_buffer(g, b->len, &gpa))
+		gpa = fg_alloc_buffer(g, b->len);
+	host = fg_ptr(g, gpa, (u64)b->len + 1);
+	if (!b->in)
+		r->out[r->nr_out++] = (struct fg_piece){ gpa, b->len };
 	if (b->in) {
 		memset(host, FG_UNTOUCHED, b->len);
 		r->in[r->nr_in++] = (struct fg_piece){ gpa, b->len };
@@ -331,10 +360,11 @@ u16 fg_submit(struct fake_guest *g, u32 qi, bool table, const struct fg_buffer *
 	fg_reclaim(g);
 	head = fg_take_desc(dq);
 	r = &dq->requests[head];
-	r->nr_in = 0;
+	r->nr_in = r->nr_out = 0;
 	r->in_bytes = 0;
 	r->in = calloc(nr, sizeof(*r->in));
-	fg_expect(g, r->in != NULL, "out of memory");
+	r->out = calloc(nr, sizeof(*r->out));
+	fg_expect(g, r->in && r->out, "out of memory");
 	if (table)
 		fg_fill_table(g, dq, head, buffers, (u16)nr);
 	else
@@ -443,8 +473,8 @@ static void fg_release(struct fg_queue *dq, u16 head)
 {
 	u16 index = head, next = head;
 
-	free(dq->requests[head].in);
-	dq->requests[head].in = NULL;
+	fg_free_buffers(dq->g, &dq->requests[head].in, dq->requests[head].nr_in);
+	fg_free_buffers(dq->g, &dq->requests[head].out, dq->requests[head].nr_out);
 	do {
 		index = next;
 		next = dq->requests[index].next;

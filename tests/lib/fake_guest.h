@@ -21,6 +21,7 @@ enum {
 	FG_CHAIN_MAX = 1024,   /* buffers of one request */
 	FG_UNTOUCHED = 0xee,   /* what a writable buffer holds before the device wrote */
 	FG_RING_BYTES = 32768, /* of guest memory for each ring, at its start */
+	FG_FREE_MAX = 1024,    /* buffers that are kept to be used again */
 };
 
 /* RAM: two regions that touch, a hole, a third. Rings and buffers lie in the first. */
@@ -48,7 +49,7 @@ struct fg_used {
 	const u8 *in;
 };
 
-/* A writable buffer of a request. */
+/* A buffer of a request. */
 struct fg_piece {
 	gpa_t gpa;
 	u32 len;
@@ -58,8 +59,8 @@ struct fg_piece {
 struct fg_request {
 	bool busy; /* this descriptor is part of one */
 	u16 next;  /* and the one behind it is this, or it itself at the end */
-	u32 nr_in, in_bytes;
-	struct fg_piece *in; /* nr_in of them, owned */
+	u32 nr_in, nr_out, in_bytes;
+	struct fg_piece *in, *out; /* so many of them, owned */
 };
 
 /* The driver's side of a ring. */
@@ -89,8 +90,10 @@ struct fake_guest {
 	u32 nr_config_changes;    /* how often */
 	char log[512];            /* its last line, */
 	u32 nr_lines;             /* and how many there were */
-	gpa_t next_buffer, next_pin; /* free memory is between the two */
-	u8 *gathered;                /* owned */
+	gpa_t next_buffer, next_pin; /* free memory is between the two, */
+	u32 nr_free;                 /* and buffers of requests that came back */
+	struct fg_piece free[FG_FREE_MAX];
+	u8 *gathered; /* owned */
 	struct fg_queue queues[VDEV_QUEUES_MAX];
 };
 

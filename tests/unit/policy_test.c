@@ -13,6 +13,7 @@
 #include <linux/filter.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
+#include <linux/vhost.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -97,7 +98,6 @@ static const struct call never_allowed[] = {
 	CALL(socket, AF_UNIX, SOCK_STREAM, 0),
 	CALL(socket, AF_INET, SOCK_DGRAM, 0),
 	CALL(socketpair, AF_INET, SOCK_STREAM, 0, ADDRESS),
-	CALL(connect, 3, ADDRESS, 16),
 	CALL(bind, 3, ADDRESS, 16),
 	CALL(listen, 3, 1),
 	CALL(sendmsg, 3, ADDRESS, 0),
@@ -340,6 +340,53 @@ static const struct call serve_denied[] = {
 	CALL(rt_sigaction, SIGSEGV, ADDRESS, 0, 8),
 };
 
+static const struct call connects[] = {
+	CALL(connect, 3, ADDRESS, 16),
+	CALL(connect, 3, ADDRESS, 110),
+};
+
+/* What a device's class may do in the supervisor while the guest runs. */
+static const struct call grants[] = {
+	CALL(socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+	CALL(connect, 3, ADDRESS, 110),
+	CALL(sendmsg, 3, ADDRESS, MSG_NOSIGNAL | MSG_DONTWAIT),
+};
+
+static const struct call grants_denied[] = {
+	CALL(socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), /* its connect would wait */
+	CALL(socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+	CALL(socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+	CALL(socket, AF_NETLINK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+};
+
+static const struct call vsock_allowed[] = {
+	CALL(accept4, 3, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK),
+	CALL(sendmsg, 3, ADDRESS, MSG_NOSIGNAL | MSG_DONTWAIT),
+	CALL(recvmsg, 3, ADDRESS, MSG_CMSG_CLOEXEC | MSG_DONTWAIT),
+	CALL(shutdown, 3, SHUT_RD),
+	CALL(shutdown, 3, SHUT_WR),
+	CALL(madvise, ADDRESS, 65536, MADV_DONTNEED),
+	IOCTL(VHOST_SET_FEATURES),
+	IOCTL(VHOST_SET_MEM_TABLE),
+	IOCTL(VHOST_SET_VRING_NUM),
+	IOCTL(VHOST_SET_VRING_BASE),
+	IOCTL(VHOST_SET_VRING_ADDR),
+	IOCTL(VHOST_SET_VRING_ERR),
+	IOCTL(VHOST_SET_VRING_CALL),
+	IOCTL(VHOST_SET_VRING_KICK),
+	IOCTL(AS_MUSL_PASSES(VHOST_GET_VRING_BASE)),
+	IOCTL(VHOST_VSOCK_SET_RUNNING),
+};
+
+static const struct call vsock_denied[] = {
+	CALL(accept4, 3, ADDRESS, ADDRESS, SOCK_CLOEXEC | SOCK_NONBLOCK),
+	CALL(madvise, ADDRESS, 65536, MADV_DOFORK),
+	IOCTL(VHOST_SET_OWNER),
+	IOCTL(VHOST_VSOCK_SET_GUEST_CID),
+	IOCTL(VHOST_SET_LOG_BASE),
+	IOCTL(KVM_RUN),
+};
+
 /* ---- asking ---- */
 
 static u32 ask(const struct policy *policy, u32 arch, u32 nr, const u64 args[6])
@@ -415,6 +462,30 @@ static void who_serves_a_device_can_do_nothing_else(void **state)
 	ASSERT_DENIES("serve", serve_denied);
 }
 
+static void the_supervisor_grants_connections_only_where_a_device_may_ask(void **state)
+{
+	(void)state;
+	ASSERT_ALLOWS("supervisor_grants", supervisor_allowed);
+	ASSERT_ALLOWS("supervisor_grants", common_allowed);
+	ASSERT_ALLOWS("supervisor_grants", grants);
+	ASSERT_DENIES("supervisor_grants", grants_denied);
+	ASSERT_DENIES("supervisor_grants", supervisor_denied);
+	ASSERT_DENIES("supervisor", grants);
+	ASSERT_ALLOWS("serve_grants", serve_allowed);
+	ASSERT_ALLOWS("serve_grants", grants);
+	ASSERT_DENIES("serve_grants", grants_denied);
+	ASSERT_DENIES("serve_grants", serve_denied);
+}
+
+static void nobody_else_connects_anywhere(void **state)
+{
+	(void)state;
+	policy_for_each (p)
+		if (strcmp((*p)->name, "supervisor_grants") != 0 &&
+		    strcmp((*p)->name, "serve_grants") != 0)
+			ASSERT_DENIES((*p)->name, connects);
+}
+
 static void the_vm_process_can_build_its_machine(void **state)
 {
 	(void)state;
@@ -452,6 +523,13 @@ static void a_vcpu_can_do_nothing_else(void **state)
 {
 	(void)state;
 	ASSERT_DENIES("vcpu", vcpu_denied);
+}
+
+static void a_vsock_can_move_bytes_and_drive_the_kernel_s(void **state)
+{
+	(void)state;
+	ASSERT_ALLOWS("virtio_vsock", vsock_allowed);
+	ASSERT_DENIES("virtio_vsock", vsock_denied);
 }
 
 static void nobody_opens_makes_or_becomes_anything(void **state)
@@ -709,12 +787,15 @@ int main(void)
 		T(the_supervisor_can_do_nothing_else),
 		T(who_serves_a_device_can_accept_hand_on_and_bury),
 		T(who_serves_a_device_can_do_nothing_else),
+		T(the_supervisor_grants_connections_only_where_a_device_may_ask),
+		T(nobody_else_connects_anywhere),
 		T(the_vm_process_can_build_its_machine),
 		T(the_vm_process_can_do_nothing_else_while_it_builds),
 		T(the_event_loop_can_serve_the_machine),
 		T(the_event_loop_can_neither_change_the_machine_nor_run_it),
 		T(a_vcpu_can_run_its_guest_and_drive_devices),
 		T(a_vcpu_can_do_nothing_else),
+		T(a_vsock_can_move_bytes_and_drive_the_kernel_s),
 		T(nobody_opens_makes_or_becomes_anything),
 		T(every_filter_is_one_that_kernels_take),
 		T(other_architectures_calls_kill_under_every_policy),
