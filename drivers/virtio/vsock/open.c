@@ -87,7 +87,13 @@ int vsock_open(void *opaque, struct fdset *fds, struct err *e)
 			       "backend=user needs socket=PATH, where the host's programs connect");
 	if (cfg->backend == VSOCK_VHOST && cfg->socket[0])
 		return err_set(e, -EINVAL, "socket=%s belongs to backend=user", cfg->socket);
-	return cfg->backend == VSOCK_USER ? open_user(cfg, fds, e) : open_vhost(cfg, fds, e);
+	if (cfg->backend == VSOCK_USER)
+		return open_user(cfg, fds, e);
+	if (!IS_ENABLED(CONFIG_VIRTIO_VSOCK_VHOST))
+		return err_set(e, -EINVAL,
+			       "backend=vhost is not in this binary: give socket=PATH, where the "
+			       "host's programs connect");
+	return open_vhost(cfg, fds, e);
 }
 
 void vsock_cleanup(const void *opaque)

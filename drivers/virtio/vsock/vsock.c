@@ -29,6 +29,11 @@ struct vsock_config {
 	le64 guest_cid;
 };
 
+static bool vsock_is_vhost(const struct vsock *vs)
+{
+	return IS_ENABLED(CONFIG_VIRTIO_VSOCK_VHOST) && vs->vhost.fd >= 0;
+}
+
 static void vsock_again(struct vsock *vs)
 {
 	evl_timer_set(&vs->next_turn, SOON_NS, 0);
@@ -379,7 +384,7 @@ static int vsock_queue_start(struct vdev *v, u32 qi)
 	struct vsock *vs = v->priv;
 	u16 base = vdev_queue(v, qi)->next_avail;
 
-	if (vs->vhost.fd >= 0)
+	if (vsock_is_vhost(vs))
 		return vsock_vhost_queue_start(vs, qi);
 	if (qi != VSOCK_RX || (base != 0 && base == vs->rx_base))
 		return 0;
@@ -395,7 +400,7 @@ static void vsock_queue_stop(struct vdev *v, u32 qi)
 {
 	struct vsock *vs = v->priv;
 
-	if (vs->vhost.fd >= 0)
+	if (vsock_is_vhost(vs))
 		vsock_vhost_queue_stop(vs, qi);
 	else if (qi == VSOCK_RX)
 		vs->rx_base = vdev_queue(v, qi)->next_avail;
@@ -403,7 +408,8 @@ static void vsock_queue_stop(struct vdev *v, u32 qi)
 
 static void vsock_queue_call(struct vdev *v, u32 qi)
 {
-	vsock_vhost_queue_call(v->priv, qi);
+	if (vsock_is_vhost(v->priv))
+		vsock_vhost_queue_call(v->priv, qi);
 }
 
 static void vsock_config_read(struct vdev *v, u8 *config)
@@ -439,7 +445,7 @@ static int vsock_start(struct vdev *v, const void *opaque, struct fdset *fds, st
 	vs->cid = cfg->cid;
 	vs->vhost.fd = -1;
 	vs->listen_fd = fdset_take(fds, cfg->listen_index);
-	if (vhost_fd >= 0)
+	if (IS_ENABLED(CONFIG_VIRTIO_VSOCK_VHOST) && vhost_fd >= 0)
 		return vsock_vhost_start(vs, &vhost_fd, e);
 	vsock_conns_create(vs);
 	if (vsock_make_buffers(vs, e) < 0)
@@ -456,7 +462,7 @@ static void vsock_destroy(struct vdev *v)
 {
 	struct vsock *vs = v->priv;
 
-	if (vs->vhost.fd >= 0)
+	if (vsock_is_vhost(vs))
 		vsock_vhost_destroy(vs);
 	if (vs->buffers) {
 		vsock_conns_destroy(vs);
