@@ -38,7 +38,7 @@ void grants_answer(struct grants *grants, const struct plan_vdev *planned, int c
 bool grants_wanted(const struct plan *plan)
 {
 	for (u32 i = 0; i < plan->nr_vdevs; i++)
-		if (plan->vdevs[i].cls->grant)
+		if (plan->vdevs[i].cls && plan->vdevs[i].cls->grant)
 			return true;
 	return false;
 }

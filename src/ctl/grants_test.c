@@ -121,6 +121,8 @@ static void only_a_plan_with_an_asker_wants_grants(void **state)
 	plan->nr_vdevs = 2;
 	plan->vdevs[0].cls = plan->vdevs[1].cls = &silent;
 	assert_false(grants_wanted(plan));
+	plan->vdevs[1].cls = NULL; /* another program's */
+	assert_false(grants_wanted(plan));
 	plan->vdevs[1].cls = &asker;
 	assert_true(grants_wanted(plan));
 	free(plan);

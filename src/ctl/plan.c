@@ -249,7 +249,7 @@ void plan_destroy(struct plan *plan)
 	for (u32 i = 0; i < plan->nr_vdevs; i++) {
 		const struct plan_vdev *vdev = &plan->vdevs[i];
 
-		if (vdev->cls->cleanup)
+		if (vdev->cls && vdev->cls->cleanup)
 			vdev->cls->cleanup(vdev->setup.cfg);
 		fdset_close(&plan->vdevs[i].fds);
 	}
