@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A hostile guest: it does to each of its virtio devices what no driver would, and looks whether its
+// first one, which is left in peace, still works. Words on the kernel's command line: seed=N, and
+// rounds=N for what is done by chance.
+#include "attack.h"
+
+void hostile_main(void);
+
+static struct dev devices[DEVICES_MAX];
+
+static void attack(struct dev *d, u32 rounds)
+{
+	say_number("slot", d->slot);
+	say_number("id", d->id);
+	say_number("sizes", attack_sizes(d));
+	say_number("addresses", attack_addresses(d));
+	say_number("frozen", attack_frozen(d));
+	say_number("chains", attack_chains(d));
+	say_number("statuses", attack_statuses(d, rounds));
+	say_number("negotiations", attack_negotiation(d));
+	say_number("resets", attack_resets(d, rounds));
+	say_number("bars", attack_bars(d, &devices[0]));
+	say_number("chaos", attack_chaos(d, rounds));
+	say_number("registers", attack_registers(d, rounds * 16));
+	say_number("config", attack_pci_config(d, rounds * 16));
+	say_end();
+	if (!dev_serves(d))
+		fail("a device does not work any more, slot", d->slot);
+	if (!witness_draws())
+		fail("the witness does not work any more, beside slot", d->slot);
+}
+
+void hostile_main(void)
+{
+	const u64 seed = bare_option("seed", 1), rounds = bare_option("rounds", 64);
+	const u32 nr = devices_find(devices);
+
+	chance_seed(seed);
+	say_number("seed", seed);
+	say_number("rounds", rounds);
+	say_number("devices", nr);
+	say_end();
+	if (nr < 2 || devices[0].id != ID_RNG) {
+		fail("a virtio-rng and victims are needed, devices:", nr);
+		return;
+	}
+	witness_begin(&devices[0]);
+	for (u32 i = 1; i < nr; i++) {
+		if (!dev_serves(&devices[i]))
+			fail("a device does not work at all, slot", devices[i].slot);
+		attack(&devices[i], (u32)rounds);
+	}
+	say_number("done: failures", bare_failures());
+	say_end();
+}
