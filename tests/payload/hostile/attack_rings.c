@@ -9,7 +9,7 @@ static struct ring rings[QUEUES_MAX];
 /* Negotiated, and the ring placed but not told. */
 static void prepare(struct dev *d, u32 qi, u64 features, u32 size)
 {
-	dev_negotiate(d, features & d->features);
+	dev_negotiate(d, features);
 	ring_place(&rings[qi], d, qi, MIN(size, d->queue_max[qi]));
 }
 
@@ -30,7 +30,7 @@ u32 attack_sizes(struct dev *d)
 	u32 steps = 0;
 
 	for (; steps < ARRAY_SIZE(sizes); steps++) {
-		prepare(d, 0, F_VERSION_1, 8);
+		prepare(d, 0, dev_plain_features(d), 8);
 		rings[0].size = sizes[steps];
 		ring_set_up(&rings[0]);
 		if (dev_is_enabled(d))
@@ -40,7 +40,7 @@ u32 attack_sizes(struct dev *d)
 		dev_reset(d);
 	}
 	for (u32 qi = d->nr_queues; qi < 0x10000; qi = qi * 2 + 1) { /* rings that are not there */
-		prepare(d, 0, F_VERSION_1, 8);
+		prepare(d, 0, dev_plain_features(d), 8);
 		dev_select(d, qi);
 		dev_set_size(d, 8);
 		dev_set_address(d, 0, ARENA_GPA);
@@ -57,7 +57,7 @@ u32 attack_sizes(struct dev *d)
 static u32 address_steps(struct dev *d, u32 part, const u64 *bad, u32 nr)
 {
 	for (u32 i = 0; i < nr; i++) {
-		prepare(d, 0, F_VERSION_1, 64);
+		prepare(d, 0, dev_plain_features(d), 64);
 		ring_tell(&rings[0]);
 		dev_set_address(d, part, bad[i]);
 		dev_enable(d);
@@ -88,7 +88,7 @@ u32 attack_frozen(struct dev *d)
 	u32 qi = eager_queue(d);
 	struct ring *r = &rings[qi];
 
-	dev_begin(d, rings, F_VERSION_1, 8);
+	dev_begin(d, rings, dev_plain_features(d), 8);
 	for (u32 i = 0; i < 3; i++) {
 		dev_select(d, qi);
 		dev_set_size(d, i == 2 ? 0 : 8u << i);
@@ -246,13 +246,13 @@ static u32 attack_avail(struct dev *d)
 	struct ring *r = &rings[qi];
 
 	for (u32 i = 0; i < ARRAY_SIZE(heads); i++) {
-		dev_begin(d, rings, F_VERSION_1, CHAIN_RING_SIZE);
+		dev_begin(d, rings, dev_plain_features(d), CHAIN_RING_SIZE);
 		ring_offer(r, heads[i]);
 		ring_publish(r);
 		expect_needs_reset(r, "a head out of range is taken, slot");
 	}
 	for (u32 i = 0; i < ARRAY_SIZE(indices); i++) {
-		dev_begin(d, rings, F_VERSION_1, CHAIN_RING_SIZE);
+		dev_begin(d, rings, dev_plain_features(d), CHAIN_RING_SIZE);
 		r->avail[1] = indices[i];
 		expect_needs_reset(r, "an index that jumps is taken, slot");
 	}
@@ -267,7 +267,7 @@ u32 attack_chains(struct dev *d)
 	for (u32 i = 0; i < ARRAY_SIZE(bad_chains); i++) {
 		const struct bad_chain *bad = &bad_chains[i];
 
-		dev_begin(d, rings, F_VERSION_1 | bad->features, CHAIN_RING_SIZE);
+		dev_begin(d, rings, dev_plain_features(d) | bad->features, CHAIN_RING_SIZE);
 		chain_build(r, bad);
 		ring_offer(r, 0);
 		ring_publish(r);
@@ -275,7 +275,7 @@ u32 attack_chains(struct dev *d)
 		if (qi == eager)
 			continue;
 		/* The same on a ring that may not be looked at until something comes in. */
-		dev_begin(d, rings, F_VERSION_1 | bad->features, CHAIN_RING_SIZE);
+		dev_begin(d, rings, dev_plain_features(d) | bad->features, CHAIN_RING_SIZE);
 		chain_build(&rings[qi], bad);
 		ring_offer(&rings[qi], 0);
 		ring_publish(&rings[qi]);

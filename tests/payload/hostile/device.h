@@ -40,6 +40,12 @@ struct dev {
 /* devices_find - all there are, in order. Return: how many. */
 u32 devices_find(struct dev *devices);
 
+/* dev_plain_features - all that is offered, but what changes how rings work. */
+static inline u64 dev_plain_features(const struct dev *d)
+{
+	return d->features & ~(F_INDIRECT_DESC | F_EVENT_IDX);
+}
+
 /* --- Registers -------------------------------------------------------------------------------- */
 
 u32 dev_status(const struct dev *d);

@@ -102,7 +102,7 @@ bool dev_serves(struct dev *d)
 	struct ring *r = &rings[eager_queue(d)];
 	bool served;
 
-	dev_begin(d, rings, d->features & ~F_EVENT_IDX, 8);
+	dev_begin(d, rings, dev_plain_features(d), 8);
 	request_build(r, 0, 0);
 	ring_offer(r, 0);
 	ring_publish(r);
