@@ -4,6 +4,8 @@
 
 enum { RESET_REQUESTS_MAX = 64, UNTOUCHED = 0xa5, QUIET_TICKS = 3000000, USED_BYTES = 512 };
 
+#define INPUTS_GPA (BUFFERS_GPA + MIB(2))
+
 static struct ring rings[QUEUES_MAX];
 
 u32 attack_statuses(struct dev *d, u32 rounds)
@@ -75,18 +77,39 @@ static void fill_ring(struct ring *r)
 	ring_publish(r);
 }
 
+/* Room for what comes in by itself: frames, keys. */
+static void fill_inputs(struct dev *d)
+{
+	struct ring *r = &rings[0];
+
+	if (eager_queue(d) == 0)
+		return;
+	for (u16 i = 0; i < MIN(r->size, RESET_REQUESTS_MAX + 0u); i++) {
+		r->desc[i] = (struct desc){ .addr = INPUTS_GPA + i * 2048ull,
+					    .len = 2048,
+					    .flags = DESC_WRITE };
+		ring_offer(r, i);
+	}
+	ring_publish(r);
+}
+
 /* From a reset on, no byte of the ring or of the requests' buffers is written. */
 static void expect_quiet(struct ring *r, u64 for_ticks)
 {
 	bool quiet = true;
 
 	memset((void *)(u64)r->used, UNTOUCHED, USED_BYTES);
-	for (u64 i = 0; i < RESET_REQUESTS_MAX; i++)
+	memset((void *)(u64)rings[0].used, UNTOUCHED, USED_BYTES);
+	for (u64 i = 0; i < RESET_REQUESTS_MAX; i++) {
 		memset(at(BUFFERS_GPA + i * 4096), UNTOUCHED, 1024);
+		memset(at(INPUTS_GPA + i * 2048), UNTOUCHED, 64);
+	}
 	pause_ticks(for_ticks);
 	for (u64 i = 0; i < RESET_REQUESTS_MAX && quiet; i++)
-		quiet = is_untouched(BUFFERS_GPA + i * 4096, 1024);
-	if (!quiet || !is_untouched((u64)r->used, USED_BYTES))
+		quiet = is_untouched(BUFFERS_GPA + i * 4096, 1024) &&
+			is_untouched(INPUTS_GPA + i * 2048, 64);
+	if (!quiet || !is_untouched((u64)r->used, USED_BYTES) ||
+	    !is_untouched((u64)rings[0].used, USED_BYTES))
 		fail("memory is written after a reset, slot", r->dev->slot);
 }
 
@@ -98,6 +121,7 @@ u32 attack_resets(struct dev *d, u32 rounds)
 	for (u32 i = 0; i < rounds; i++) {
 		dev_begin(d, rings, (chance() & d->features) | F_VERSION_1,
 			  1u << (3 + chance_below(8)));
+		fill_inputs(d);
 		fill_ring(r);
 		if (chance_below(4) == 0)
 			dev_notify(d, r->qi);

@@ -5,6 +5,7 @@
 enum {
 	COM1 = 0x3f8,
 	COM1_LSR = COM1 + 5,
+	LSR_DATA_READY = 0x01,
 	LSR_THR_EMPTY = 0x20,
 	PM1A_CNT = 0x604,
 	SLP_TYP_5_EN = 5 << 10 | 1 << 13,
@@ -213,6 +214,13 @@ void say_end(void)
 {
 	put('\n');
 	in_line = false;
+}
+
+void wait_for_key(void)
+{
+	while (!(in8(COM1_LSR) & LSR_DATA_READY))
+		;
+	in8(COM1);
 }
 
 void fail(const char *what, u64 number)

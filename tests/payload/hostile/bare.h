@@ -28,6 +28,9 @@ void say(const char *text);
 void say_number(const char *text, u64 number);
 void say_end(void);
 
+/* wait_for_key - until a byte comes in on the serial line. */
+void wait_for_key(void);
+
 /* fail - say that something does not hold, with a number, and go on; the end is then a reset. */
 void fail(const char *what, u64 number);
 u32 bare_failures(void);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A hostile guest: it does to each of its virtio devices what no driver would, and looks whether its
-// first one, which is left in peace, still works. Words on the kernel's command line: seed=N, and
-// rounds=N for what is done by chance.
+// first one, which is left in peace, still works. Words on the kernel's command line: seed=N, rounds=N
+// for what is done by chance, wait=1 for a key to be waited for before and after.
 #include "attack.h"
 
 void hostile_main(void);
@@ -30,6 +30,24 @@ static void attack(struct dev *d, u32 rounds)
 		fail("the witness does not work any more, beside slot", d->slot);
 }
 
+static void all_serve(u32 nr)
+{
+	for (u32 i = 1; i < nr; i++)
+		if (!dev_serves(&devices[i]))
+			fail("a device does not work, slot", devices[i].slot);
+	if (!witness_draws())
+		fail("the witness does not work, of all devices:", nr);
+}
+
+/* Somebody may look at the machine's processes from outside before it goes on. */
+static void be_looked_at(const char *phase)
+{
+	say_number(phase, bare_failures());
+	say_end();
+	if (bare_option("wait", 0))
+		wait_for_key();
+}
+
 void hostile_main(void)
 {
 	const u64 seed = bare_option("seed", 1), rounds = bare_option("rounds", 64);
@@ -45,11 +63,10 @@ void hostile_main(void)
 		return;
 	}
 	witness_begin(&devices[0]);
-	for (u32 i = 1; i < nr; i++) {
-		if (!dev_serves(&devices[i]))
-			fail("a device does not work at all, slot", devices[i].slot);
+	all_serve(nr);
+	be_looked_at("ready: failures");
+	for (u32 i = 1; i < nr; i++)
 		attack(&devices[i], (u32)rounds);
-	}
-	say_number("done: failures", bare_failures());
-	say_end();
+	all_serve(nr);
+	be_looked_at("done: failures");
 }
