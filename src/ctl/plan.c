@@ -181,8 +181,13 @@ void plan_destroy(struct plan *plan)
 		if (cls->cleanup)
 			cls->cleanup(plan_cfg(plan, i), plan->setup.devices[i].index);
 	}
-	for (u32 i = 0; i < plan->nr_vdevs; i++)
-		fdset_close(&plan->vdevs[i].fds);
+	for (u32 i = 0; i < plan->nr_vdevs; i++) {
+		struct plan_vdev *vdev = &plan->vdevs[i];
+
+		if (vdev->cls->cleanup)
+			vdev->cls->cleanup(vdev->setup.cfg);
+		fdset_close(&vdev->fds);
+	}
 	fdset_close(&plan->fds);
 	fd_close(&plan->kvm_fd);
 	free(plan);
