@@ -55,6 +55,8 @@ static void front_stop(struct vfront *front)
 	for (u32 qi = 0; qi < front->nr_queues && !v->vhost.dead; qi++)
 		if (front->queues[qi].enabled)
 			vhost_frontend_stop_ring(&v->vhost, qi, &base, &e);
+	/* No ring tells of a mistake any more; the next driver is not to answer for this one. */
+	doorbell_drain(v->err_fd);
 }
 
 static int start_rings(struct vm_vdev *v, struct err *e)
@@ -125,10 +127,14 @@ static const struct vfront_ops front_ops = {
 static void err_ready(struct evl_source *source, u32 epoll_events)
 {
 	struct vm_vdev *v = container_of(source, struct vm_vdev, err_source);
+	u64 nr_mistakes;
 
 	(void)epoll_events;
-	doorbell_drain(v->err_fd);
-	vfront_needs_reset(&v->front, "its driver made a mistake");
+	/* Under the lock: a vCPU may be in the middle of a reset, which forgets mistakes. */
+	pthread_mutex_lock(&v->front.lock);
+	if (fd_read(v->err_fd, &nr_mistakes, sizeof(nr_mistakes)) > 0)
+		vfront_needs_reset_locked(&v->front, "its driver made a mistake");
+	pthread_mutex_unlock(&v->front.lock);
 }
 
 static void news_config(struct vm_vdev *v)

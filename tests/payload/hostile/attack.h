@@ -43,3 +43,4 @@ u32 attack_bars(struct dev *d, const struct dev *witness); /* BARs onto whatever
 u32 attack_statuses(struct dev *d, u32 rounds); /* every status in every state */
 u32 attack_negotiation(struct dev *d);
 u32 attack_resets(struct dev *d, u32 rounds); /* resets with requests in flight */
+u32 attack_haste(struct dev *d, u32 rounds);  /* a mistake, then a reset at once */

@@ -136,3 +136,25 @@ u32 attack_resets(struct dev *d, u32 rounds)
 	}
 	return rounds;
 }
+
+/* A mistake and a reset at once: the next driver is not told of what the one before it did. */
+u32 attack_haste(struct dev *d, u32 rounds)
+{
+	struct ring *r = &rings[eager_queue(d)];
+
+	for (u32 i = 0; i < rounds; i++) {
+		dev_begin(d, rings, dev_plain_features(d), 8);
+		ring_offer(r, 0xffff);
+		ring_publish(r);
+		if (chance_below(2))
+			pause_ticks(chance_below(100000));
+		dev_begin(d, rings, dev_plain_features(d), 8);
+		request_build(r, 0, 0);
+		ring_offer(r, 0);
+		ring_publish(r);
+		if (!ring_wait(r) || (dev_status(d) & STATUS_NEEDS_RESET))
+			fail("a driver answers for the one before it, slot", d->slot);
+	}
+	dev_reset(d);
+	return rounds;
+}

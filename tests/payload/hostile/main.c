@@ -19,6 +19,7 @@ static void attack(struct dev *d, u32 rounds)
 	say_number("statuses", attack_statuses(d, rounds));
 	say_number("negotiations", attack_negotiation(d));
 	say_number("resets", attack_resets(d, rounds));
+	say_number("haste", attack_haste(d, rounds));
 	say_number("bars", attack_bars(d, &devices[0]));
 	say_number("chaos", attack_chaos(d, rounds));
 	say_number("registers", attack_registers(d, rounds * 16));
