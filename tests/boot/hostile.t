@@ -100,8 +100,8 @@ sub survives {
 
 my @net = is_root() ? 'virtio-net,ip=192.0.2.1,netmask=255.255.255.0' : ();
 my @own_net = is_root() ? (under => [ 'unshare', '--net' ]) : ();
-survives('virtio-pci', 'seed=1 rounds=16', [ @victims, @net ], [ '--virtio', 'pci' ], @own_net);
-survives('virtio-mmio', 'seed=2 rounds=16', [ @victims, @net ], [ '--virtio', 'mmio' ], @own_net);
+survives('virtio-pci', 'seed=1 rounds=6', [ @victims, @net ], [ '--virtio', 'pci' ], @own_net);
+survives('virtio-mmio', 'seed=2 rounds=6', [ @victims, @net ], [ '--virtio', 'mmio' ], @own_net);
 
 # ---- As an ordinary user --------------------------------------------------------------------------------
 
@@ -110,7 +110,7 @@ SKIP: {
 	copy(kiln(), "$dir/kiln") or die "$dir/kiln: $!";
 	chmod 0755, "$dir/kiln";
 	copy(payload('hostile'), "$dir/hostile.elf") or die "$dir/hostile.elf: $!";
-	survives('a user\'s machine', 'seed=3 rounds=4', \@victims, [], kiln => "$dir/kiln", payload => "$dir/hostile.elf",
+	survives('a user\'s machine', 'seed=3 rounds=2', \@victims, [], kiln => "$dir/kiln", payload => "$dir/hostile.elf",
 		under => [ as_nobody() ]);
 }
 
