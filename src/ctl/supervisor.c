@@ -638,14 +638,17 @@ static void supervisor_end_devices(struct supervisor *sup)
 		struct pollfd end = { .fd = member->child.pid_fd, .events = POLLIN };
 		u64 now_ns = evl_now_ns();
 		int left_ms = now_ns < deadline_ns ? (int)((deadline_ns - now_ns) / 1000000) : 0;
+		bool hung;
 
 		if (member->child.pid_fd < 0)
 			continue;
-		if (poll(&end, 1, left_ms) <= 0)
+		hung = poll(&end, 1, left_ms) <= 0;
+		if (hung)
 			member_kill(member);
 		member_drain(member);
 		member_reap(member);
-		if (member->reason[0] && !sup->failed)
+		/* Whom we had to kill did not bring about what ended the machine before. */
+		if (member->reason[0] && !hung && !sup->failed)
 			sup->failed = member;
 	}
 }

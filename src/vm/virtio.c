@@ -46,15 +46,27 @@ static struct vm_vdev *vdev_of(struct vfront *front)
 	return container_of(front, struct vm_vdev, front);
 }
 
+/*
+ * After a verb that failed: a device that does not answer, or talks nonsense, may still have the
+ * guest's memory in its hands, so the guest must not go on. One whose process is gone is the
+ * supervisor's to tell, who knows how it ended.
+ */
+static void vdev_check(struct vm_vdev *v, const struct err *e)
+{
+	if (v->vhost.dead && e->code != -EPIPE)
+		vm_end(v->vm, VM_END_FAILED, "%s: %s", v->setup->name, e->text);
+}
+
 static void front_stop(struct vfront *front)
 {
 	struct vm_vdev *v = vdev_of(front);
-	struct err e;
+	struct err e = { 0 };
 	u16 base;
 
 	for (u32 qi = 0; qi < front->nr_queues && !v->vhost.dead; qi++)
-		if (front->queues[qi].enabled)
-			vhost_frontend_stop_ring(&v->vhost, qi, &base, &e);
+		if (front->queues[qi].enabled &&
+		    vhost_frontend_stop_ring(&v->vhost, qi, &base, &e) < 0)
+			vdev_check(v, &e);
 	/* No ring tells of a mistake any more; the next driver is not to answer for this one. */
 	doorbell_drain(v->err_fd);
 }
@@ -88,6 +100,7 @@ static int front_start(struct vfront *front)
 
 	if (status < 0) {
 		log_guest(&front->log, "%s: %s", front->name, e.text);
+		vdev_check(vdev_of(front), &e);
 		front_stop(front);
 	}
 	return status;
@@ -96,12 +109,13 @@ static int front_start(struct vfront *front)
 static void front_calls_changed(struct vfront *front)
 {
 	struct vm_vdev *v = vdev_of(front);
-	struct err e;
+	struct err e = { 0 };
 
 	for (u32 qi = 0; qi < front->nr_queues && !v->vhost.dead; qi++)
-		if (front->queues[qi].enabled)
-			vhost_frontend_set_call(&v->vhost, qi, front->transport->call_fd(front, qi),
-						&e);
+		if (front->queues[qi].enabled &&
+		    vhost_frontend_set_call(&v->vhost, qi, front->transport->call_fd(front, qi),
+					    &e) < 0)
+			vdev_check(v, &e);
 }
 
 /* What the device made of a write is what the driver reads next. */
@@ -111,8 +125,10 @@ static void front_config_write(struct vfront *front, u32 offset, const void *src
 	struct err e;
 
 	if (vhost_frontend_set_config(&v->vhost, offset, src, len, &e) < 0 ||
-	    vhost_frontend_get_config(&v->vhost, 0, front->config, front->config_bytes, &e) < 0)
+	    vhost_frontend_get_config(&v->vhost, 0, front->config, front->config_bytes, &e) < 0) {
 		log_guest(&front->log, "%s: %s", front->name, e.text);
+		vdev_check(v, &e);
+	}
 }
 
 static const struct vfront_ops front_ops = {
@@ -148,6 +164,8 @@ static void news_config(struct vm_vdev *v)
 	pthread_mutex_unlock(&v->front.lock);
 	if (status == 0)
 		vfront_config_changed(&v->front, config);
+	else
+		vdev_check(v, &e);
 }
 
 /* A process that is gone is told by the supervisor, who knows how it ended. */

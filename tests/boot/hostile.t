@@ -127,4 +127,17 @@ for my $signal (qw(TERM KILL)) {
 	nothing_is_left('... and nothing stays');
 }
 
+# ---- A device that stands still ------------------------------------------------------------------------
+
+# It may have the guest's memory in its hands: the guest must not go on as after a reset.
+{
+	my $m = start_hostile('seed=4 rounds=100000', [ 'virtio-rng' ], []);
+	$m->wait_for(qr/chains/);
+	my @devices = $m->device_pids;
+	$m->signal('STOP', $_) for @devices;
+	is($m->wait_end, 1, 'a device that stands still while its guest resets it ends the machine');
+	like($m->{err}, qr/^kiln: virtio-rng\.[01]: the vhost-user back-end gave no answer in \d+ ms\n\z/m, '... with a line that names it');
+	nothing_is_left('... and nothing stays');
+}
+
 done_testing();
