@@ -43,6 +43,7 @@ my @attempts = (
 	[ 'keys', 'keyctl' ],
 	[ 'userfaultfd', 'userfaultfd' ],
 	[ 'module', 'init_module' ],
+	[ 'blocking', 'fcntl' ],
 );
 
 sub start_attempt {

@@ -253,6 +253,12 @@ static long try_module(void)
 	return result_of(syscall(SYS_init_module, NULL, 0, ""));
 }
 
+/* Descriptors that the vm process shares with it would make that hang. */
+static long try_blocking(void)
+{
+	return result_of(fcntl(0, F_SETFL, 0));
+}
+
 /* The entry of 32-bit programs, whose calls have other numbers: socket(AF_INET, SOCK_STREAM). */
 static long try_other_entry(void)
 {
@@ -301,6 +307,7 @@ static const struct attempt attempts[] = {
 	{ "keys", try_keys },
 	{ "userfaultfd", try_userfaultfd },
 	{ "module", try_module },
+	{ "blocking", try_blocking },
 	{ "other-entry", try_other_entry },
 	{ "other-numbers", try_other_numbers },
 };
