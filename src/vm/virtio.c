@@ -143,12 +143,11 @@ static const struct vfront_ops front_ops = {
 static void err_ready(struct evl_source *source, u32 epoll_events)
 {
 	struct vm_vdev *v = container_of(source, struct vm_vdev, err_source);
-	u64 nr_mistakes;
 
 	(void)epoll_events;
 	/* Under the lock: a vCPU may be in the middle of a reset, which forgets mistakes. */
 	pthread_mutex_lock(&v->front.lock);
-	if (fd_read(v->err_fd, &nr_mistakes, sizeof(nr_mistakes)) > 0)
+	if (doorbell_drain(v->err_fd))
 		vfront_needs_reset_locked(&v->front, "its driver made a mistake");
 	pthread_mutex_unlock(&v->front.lock);
 }
