@@ -36,6 +36,10 @@ u32 attack_frozen(struct dev *d);            /* a ring that changes while it run
 u32 attack_chains(struct dev *d);            /* each kind of broken request */
 u32 attack_chaos(struct dev *d, u32 rounds); /* rings and requests by chance */
 
+/* attack_with_two_cpus - start the second CPU. attack_by_two - with it. */
+void attack_with_two_cpus(void);
+u32 attack_by_two(struct dev *d, u32 rounds);
+
 u32 attack_registers(struct dev *d, u32 rounds); /* every register, every width */
 u32 attack_pci_config(struct dev *d, u32 rounds);
 u32 attack_bars(struct dev *d, const struct dev *witness); /* BARs onto whatever there is */

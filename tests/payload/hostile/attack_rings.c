@@ -382,3 +382,77 @@ u32 attack_chaos(struct dev *d, u32 rounds)
 	}
 	return rounds;
 }
+
+/* --- Two CPUs --------------------------------------------------------------------------------- */
+
+/* What the second CPU is to work on; NULL: nothing. It says what it has seen. */
+static struct dev *volatile wanted, *volatile worked_on;
+
+static void scribble(struct dev *d)
+{
+	u32 qi = (u32)chance_below(d->nr_queues);
+	u64 gpa = (u64)rings[qi].desc;
+
+	for (u32 i = 0; i < 8; i++) {
+		struct desc desc = chance_desc(rings[qi].size);
+
+		*(volatile struct desc *)at(gpa + chance_below(16) * sizeof(desc)) = desc;
+	}
+	rings[qi].avail[2 + chance_below(16)] = (u16)chance_below(20);
+	if (chance_below(16) == 0)
+		rings[qi].avail[1] = (u16)(rings[qi].avail[1] + chance_below(4));
+	if (chance_below(8) == 0)
+		dev_notify(d, qi);
+	if (chance_below(32) == 0)
+		mem_write(dev_config_gpa(d) + chance_below(16), 1, chance());
+	if (chance_below(32) == 0)
+		dev_set_status(d, (u32)(chance_below(256) & ~STATUS_FAILED));
+}
+
+static void cpu2_main(void)
+{
+	for (;;) {
+		struct dev *d = wanted;
+
+		worked_on = d;
+		if (d)
+			scribble(d);
+		else
+			in8(0x80); /* an exit: others may have the CPU */
+	}
+}
+
+static void let_cpu2(struct dev *d)
+{
+	u64 end = ticks() + DEADLINE_TICKS;
+
+	wanted = d;
+	while (worked_on != d)
+		if (ticks() > end) {
+			fail("the second CPU does not come, slot", d ? d->slot : 0);
+			return;
+		}
+}
+
+void attack_with_two_cpus(void)
+{
+	bare_start_cpu2(cpu2_main);
+	let_cpu2(NULL);
+}
+
+/* Rings and requests change while the device reads them, and both CPUs are at its registers. */
+u32 attack_by_two(struct dev *d, u32 rounds)
+{
+	for (u32 i = 0; i < rounds; i++) {
+		headers_fill(d);
+		dev_begin(d, rings, d->features, 16);
+		let_cpu2(d);
+		for (u64 kicks = chance_below(64); kicks > 0; kicks--)
+			chaos_kick(d);
+		if (chance_below(2))
+			dev_set_status(d, 0);
+		let_cpu2(NULL);
+		dev_reset(d);
+	}
+	return rounds;
+}

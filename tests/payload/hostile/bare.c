@@ -23,15 +23,18 @@ enum {
 	PAGE_LARGE = 0x80,
 };
 
+/* start.S */
+extern u8 cpu2_begin[], cpu2_end[], stack2[];
+
 static u64 ram_end;
 static char cmdline[2048];
 static u32 nr_failures;
-static u64 state;
 
 /* --- Memory ----------------------------------------------------------------------------------- */
 
 /* The loader's page tables lie below 1 MiB, where devices may write. */
-static _Alignas(4096) u64 pml4[512], pdpt[512], directories[4][512];
+_Alignas(4096) u64 pml4[512]; /* for start.S, too */
+static _Alignas(4096) u64 pdpt[512], directories[4][512];
 
 static void take_page_tables(void)
 {
@@ -240,17 +243,48 @@ u32 bare_failures(void)
 
 /* --- Chance: xorshift64* (Vigna, 2016) -------------------------------------------------------- */
 
+static u64 states[2];
+
 void chance_seed(u64 seed)
 {
-	state = seed * 0x9e3779b97f4a7c15ull | 1;
+	states[0] = seed * 0x9e3779b97f4a7c15ull | 1;
+	states[1] = ~seed * 0x9e3779b97f4a7c15ull | 1;
 }
 
+/* A CPU is known by the stack it is on. */
 u64 chance(void)
 {
-	state ^= state >> 12;
-	state ^= state << 25;
-	state ^= state >> 27;
-	return state * 0x2545f4914f6cdd1dull;
+	u64 *state = &states[(u64)__builtin_frame_address(0) >= (u64)stack2];
+
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return *state * 0x2545f4914f6cdd1dull;
+}
+
+/* --- A second CPU ----------------------------------------------------------------------------- */
+
+#define APIC_ICR_LOW 0xfee00300
+#define APIC_ICR_HIGH 0xfee00310
+enum { ICR_INIT = 0x4500, ICR_STARTUP = 0x4600, CPU2_GPA = 0x10000 };
+
+static void (*volatile main2)(void);
+
+void bare_main2(void);
+
+void bare_main2(void)
+{
+	main2();
+}
+
+void bare_start_cpu2(void (*main)(void))
+{
+	main2 = main;
+	memcpy(at(CPU2_GPA), cpu2_begin, (size_t)(cpu2_end - cpu2_begin));
+	mem_write(APIC_ICR_HIGH, 4, 1u << 24); /* APIC id 1 */
+	mem_write(APIC_ICR_LOW, 4, ICR_INIT);
+	pause_ticks(20000000);
+	mem_write(APIC_ICR_LOW, 4, ICR_STARTUP | CPU2_GPA >> 12);
 }
 
 /* --- Time, and the end ------------------------------------------------------------------------ */

@@ -22,6 +22,9 @@ u64 bare_option(const char *name, u64 otherwise);
 _Noreturn void bare_power_off(void);
 _Noreturn void bare_reset(void);
 
+/* bare_start_cpu2 - a second CPU runs `main`, which does not return. */
+void bare_start_cpu2(void (*main)(void));
+
 /* --- Words. A line begins with "hostile: ". --------------------------------------------------- */
 
 void say(const char *text);

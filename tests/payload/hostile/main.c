@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A hostile guest: it does to each of its virtio devices what no driver would, and looks whether its
 // first one, which is left in peace, still works. Words on the kernel's command line: seed=N, rounds=N
-// for what is done by chance, wait=1 for a key to be waited for before and after.
+// for what is done by chance, cpus=2 for two of them to attack, wait=1 for a key to be waited for before and after.
 #include "attack.h"
 
 void hostile_main(void);
 
+static bool has_cpu2;
 static struct dev devices[DEVICES_MAX];
 
 static void attack(struct dev *d, u32 rounds)
@@ -22,6 +23,7 @@ static void attack(struct dev *d, u32 rounds)
 	say_number("haste", attack_haste(d, rounds));
 	say_number("bars", attack_bars(d, &devices[0]));
 	say_number("chaos", attack_chaos(d, rounds));
+	say_number("by two", has_cpu2 ? attack_by_two(d, rounds) : 0);
 	say_number("registers", attack_registers(d, rounds * 16));
 	say_number("config", attack_pci_config(d, rounds * 16));
 	say_end();
@@ -63,6 +65,9 @@ void hostile_main(void)
 		fail("a virtio-rng and victims are needed, devices:", nr);
 		return;
 	}
+	has_cpu2 = bare_option("cpus", 1) > 1;
+	if (has_cpu2)
+		attack_with_two_cpus();
 	witness_begin(&devices[0]);
 	all_serve(nr);
 	be_looked_at("ready: failures");
