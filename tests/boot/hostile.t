@@ -36,7 +36,7 @@ sub start_hostile {
 	my ($params, $victims, $more, %opt) = @_;
 	my $payload = delete $opt{payload} || payload('hostile');
 	my @devices = map { ('--device', $_) } 'virtio-rng', @$victims;
-	return start([ 'run', '-m', '32', '-p', $params, @devices, @$more, $payload ], stdin => 'pipe', %opt);
+	return start([ 'run', '-m', '32', '-c', 2, '-p', $params, @devices, @$more, $payload ], stdin => 'pipe', %opt);
 }
 
 # What a process holds: descriptors, threads, anonymous memory.
@@ -100,8 +100,8 @@ sub survives {
 
 my @net = is_root() ? 'virtio-net,ip=192.0.2.1,netmask=255.255.255.0' : ();
 my @own_net = is_root() ? (under => [ 'unshare', '--net' ]) : ();
-survives('virtio-pci', 'seed=1 rounds=6', [ @victims, @net ], [ '--virtio', 'pci' ], @own_net);
-survives('virtio-mmio', 'seed=2 rounds=6', [ @victims, @net ], [ '--virtio', 'mmio' ], @own_net);
+survives('virtio-pci', 'seed=1 rounds=6 cpus=2', [ @victims, @net ], [ '--virtio', 'pci' ], @own_net);
+survives('virtio-mmio', 'seed=2 rounds=6 cpus=2', [ @victims, @net ], [ '--virtio', 'mmio' ], @own_net);
 
 # ---- As an ordinary user --------------------------------------------------------------------------------
 
