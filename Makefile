@@ -102,8 +102,10 @@ $(AUTOCONF_MK): $(CONFIG) $(kconfig-files) $(DRIVER_KCONFIG)
 $(AUTOCONF_H): $(AUTOCONF_MK)
 
 # --- What was chosen --------------------------------------------------------------------------
+# What no configuration can choose, for builds that only tests run: tests/escape.
+TEST_FOLDERS ?=
 folders := $(patsubst %/,%,$(dir $(wildcard src/*/Makefile))) arch/$(ARCH) \
-	$(patsubst %/,%,$(dir $(wildcard drivers/*/*/Makefile))) seccomp
+	$(patsubst %/,%,$(dir $(wildcard drivers/*/*/Makefile))) seccomp $(TEST_FOLDERS)
 
 objs :=
 asls :=

@@ -3,6 +3,8 @@
 // interrupts that an eventfd raises (KVM's ioeventfd and irqfd).
 #pragma once
 
+#include <poll.h>
+
 #include "util/err.h"
 #include "util/fd.h"
 #include "util/types.h"
@@ -48,18 +50,30 @@ struct doorbell_host {
 	void (*set_line)(struct doorbell_host *host, u32 gsi, u32 slot, bool level);
 };
 
+/*
+ * An eventfd that a back-end of somebody else's has, too, may have been made to block by it: who
+ * rings or drains it looks first.
+ */
+static inline bool doorbell_takes(int fd, short events)
+{
+	struct pollfd bell = { .fd = fd, .events = events };
+
+	return poll(&bell, 1, 0) == 1 && (bell.revents & events);
+}
+
 /* doorbell_ring - signal the eventfd `fd`. Context: any thread. */
 static inline void doorbell_ring(int fd)
 {
 	const u64 one = 1;
 
-	fd_write(fd, &one, sizeof(one)); /* a full counter is a rung one */
+	if (doorbell_takes(fd, POLLOUT)) /* a full counter is a rung one */
+		fd_write(fd, &one, sizeof(one));
 }
 
-/* doorbell_drain - forget that `fd`, which does not block, was rung. */
-static inline void doorbell_drain(int fd)
+/* doorbell_drain - forget that `fd` was rung. Return: whether it was. */
+static inline bool doorbell_drain(int fd)
 {
 	u64 count;
 
-	fd_read(fd, &count, sizeof(count));
+	return doorbell_takes(fd, POLLIN) && fd_read(fd, &count, sizeof(count)) > 0;
 }

@@ -122,16 +122,18 @@ void member_reap(struct member *member)
 			 "%s: its process ended with status %d", member->device, info.si_status);
 }
 
-void member_end(struct member *member, u64 deadline_ns)
+bool member_end(struct member *member, u64 deadline_ns)
 {
 	struct pollfd end = { .fd = member->child.pid_fd, .events = POLLIN };
 	u64 now_ns = evl_now_ns();
 	int left_ms = now_ns < deadline_ns ? (int)((deadline_ns - now_ns) / 1000000) : 0;
+	bool by_itself = poll(&end, 1, left_ms) > 0;
 
-	if (poll(&end, 1, left_ms) <= 0)
+	if (!by_itself)
 		member_kill(member);
 	member_drain(member);
 	member_reap(member);
+	return by_itself;
 }
 
 void member_destroy(struct member *member)

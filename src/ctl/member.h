@@ -59,9 +59,9 @@ void member_reap(struct member *member);
 /*
  * member_end - a device hears from its socket or its channel that its work is done. One that does
  * not end by itself until deadline_ns, stuck in a disk of the host's, say, is ended; then it is
- * drained and reaped.
+ * drained and reaped. Return: whether it ended by itself.
  */
-void member_end(struct member *member, u64 deadline_ns);
+bool member_end(struct member *member, u64 deadline_ns);
 
 /* member_destroy - close; does not end the process. */
 void member_destroy(struct member *member);

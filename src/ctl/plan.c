@@ -247,11 +247,11 @@ void plan_destroy(struct plan *plan)
 			cls->cleanup(plan_cfg(plan, i), plan->setup.devices[i].index);
 	}
 	for (u32 i = 0; i < plan->nr_vdevs; i++) {
-		const struct plan_vdev *vdev = &plan->vdevs[i];
+		struct plan_vdev *vdev = &plan->vdevs[i];
 
 		if (vdev->cls && vdev->cls->cleanup)
 			vdev->cls->cleanup(vdev->setup.cfg);
-		fdset_close(&plan->vdevs[i].fds);
+		fdset_close(&vdev->fds);
 	}
 	fdset_close(&plan->fds);
 	fd_close(&plan->kvm_fd);

@@ -468,11 +468,13 @@ static void supervisor_end_devices(struct supervisor *sup)
 
 	for (u32 i = 0; i < sup->nr_devices; i++) {
 		struct member *member = &sup->devices[i];
+		bool hung;
 
 		if (member->child.pid_fd < 0)
 			continue;
-		member_end(member, deadline_ns);
-		if (member->reason[0] && !sup->failed)
+		hung = !member_end(member, deadline_ns);
+		/* Whom we had to kill did not bring about what ended the machine before. */
+		if (member->reason[0] && !hung && !sup->failed)
 			sup->failed = member;
 	}
 }

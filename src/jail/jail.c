@@ -20,12 +20,15 @@
 
 /*
  * Stage "namespaces": after it the process shares no mounts, network, System V IPC, host name or
- * cgroup view with the host (its process namespace came with the clone).
+ * cgroup view with the host (its process namespace came with the clone), and neither terminal nor
+ * process group: kill(0) reaches all of a group, whatever process namespaces they are in.
  * Should leave: a private copy of the host's mounts. Must not leave: a way to change the host's.
  */
 static int stage_namespaces(bool user_ns, struct err *e)
 {
 	(void)user_ns;
+	if (setsid() < 0 && getpgrp() != getpid())
+		return err_errno(e, -errno, "setsid");
 	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) < 0)
 		return err_errno(e, -errno, "unshare");
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)

@@ -22,12 +22,33 @@ int kvm_routes_add_msi(struct kvm_routes *routes)
 	return (int)(arch_irq_lines() + routes->nr_msis++);
 }
 
-static struct kvm_irq_routing_entry *find_route(struct kvm_routes *routes, u32 gsi)
+/* The source's place in the table, or the first free one. */
+static u32 find_route(const struct kvm_routes *routes, u32 gsi)
 {
-	for (u32 i = routes->nr_fixed; i < routes->table.head.nr; i++)
-		if (routes->table.entries[i].gsi == gsi)
-			return &routes->table.entries[i];
-	return &routes->table.entries[routes->table.head.nr++];
+	u32 i = routes->nr_fixed;
+
+	while (i < routes->table.head.nr && routes->table.entries[i].gsi != gsi)
+		i++;
+	return i;
+}
+
+/* The table goes to KVM as a whole: an entry that it refuses must not stay, or it refuses all. */
+static int put_route(struct kvm_vm *vm, struct kvm_routes *routes,
+		     const struct kvm_irq_routing_entry *entry)
+{
+	struct kvm_irq_routing *head = &routes->table.head;
+	u32 at = find_route(routes, entry->gsi), nr_before = head->nr;
+	struct kvm_irq_routing_entry before = routes->table.entries[at];
+	int status;
+
+	routes->table.entries[at] = *entry;
+	head->nr = MAX(nr_before, at + 1);
+	status = ioctl(vm->vm_fd, KVM_SET_GSI_ROUTING, head) < 0 ? -errno : 0;
+	if (status < 0) {
+		routes->table.entries[at] = before;
+		head->nr = nr_before;
+	}
+	return status;
 }
 
 int kvm_routes_set_msi(struct kvm_vm *vm, struct kvm_routes *routes, u32 gsi,
@@ -47,8 +68,7 @@ int kvm_routes_set_msi(struct kvm_vm *vm, struct kvm_routes *routes, u32 gsi,
 	pthread_mutex_lock(&routes->lock);
 	if (routes->table.head.nr == 0)
 		routes->table.head.nr = routes->nr_fixed;
-	*find_route(routes, gsi) = entry;
-	status = ioctl(vm->vm_fd, KVM_SET_GSI_ROUTING, &routes->table) < 0 ? -errno : 0;
+	status = put_route(vm, routes, &entry);
 	pthread_mutex_unlock(&routes->lock);
 	return status;
 }

@@ -18,9 +18,11 @@ static const u64 protocol_features_wanted =
 
 /* --- One request ------------------------------------------------------------------------------ */
 
-static u32 frontend_timeout_ms(const struct vhost_frontend *f)
+static u32 frontend_timeout_ms(const struct vhost_frontend *f, u32 request)
 {
-	return f->reply_ms ? f->reply_ms : VHOST_REPLY_MS;
+	if (f->reply_ms)
+		return f->reply_ms;
+	return request == VHOST_USER_GET_VRING_BASE ? VHOST_STOP_MS : VHOST_REPLY_MS;
 }
 
 static bool frontend_has(const struct vhost_frontend *f, u64 protocol_feature)
@@ -39,8 +41,7 @@ static int frontend_fail(struct vhost_frontend *f, int status, struct err *e)
 	if (status == -EPIPE)
 		err_set(e, status, "the vhost-user back-end is gone");
 	else if (status == -ETIMEDOUT)
-		err_set(e, status, "the vhost-user back-end gave no answer in %u ms",
-			frontend_timeout_ms(f));
+		err_set(e, status, "the vhost-user back-end gave no answer in %u ms", f->waited_ms);
 	else if (status == -EPROTO)
 		err_set(e, status, "the vhost-user back-end's answer makes no sense");
 	else
@@ -54,7 +55,8 @@ static int frontend_send(struct vhost_frontend *f, const struct vhost_message *m
 
 	if (f->dead || f->fd < 0)
 		return frontend_fail(f, -EPIPE, e);
-	status = vhost_message_send(f->fd, m, frontend_timeout_ms(f));
+	f->waited_ms = frontend_timeout_ms(f, vhost_message_request(m));
+	status = vhost_message_send(f->fd, m, f->waited_ms);
 	return status < 0 ? frontend_fail(f, status, e) : 0;
 }
 
@@ -62,7 +64,7 @@ static int frontend_send(struct vhost_frontend *f, const struct vhost_message *m
 static int frontend_receive(struct vhost_frontend *f, u32 request, struct vhost_message *m,
 			    struct err *e)
 {
-	int status = vhost_message_receive(f->fd, m, frontend_timeout_ms(f));
+	int status = vhost_message_receive(f->fd, m, f->waited_ms);
 
 	if (status < 0)
 		return frontend_fail(f, status, e);

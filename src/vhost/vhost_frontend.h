@@ -8,7 +8,12 @@
 #include "util/types.h"
 #include "vhost/vhost_user.h"
 
-enum { VHOST_REPLY_MS = 10000 }; /* how long a back-end may take for one answer */
+enum {
+	VHOST_REPLY_MS = 10000, /* how long a back-end may take for one answer */
+	VHOST_STOP_MS =
+		30000, /* for stopping a ring: what is in flight is finished before, and disks
+				 * can be slow */
+};
 
 /* A ring as the driver configured it, checked by nobody yet but the transport. */
 struct vhost_ring {
@@ -19,7 +24,7 @@ struct vhost_ring {
 };
 
 /*
- * One back-end. Every verb waits for the answer, at most VHOST_REPLY_MS, and returns 0 or -errno
+ * One back-end. Every verb waits for the answer, at most the times above, and returns 0 or -errno
  * with words: -EPIPE when the back-end is gone, -ETIMEDOUT, -EPROTO for an answer that makes no
  * sense, -EREMOTEIO when it refused. After any of these but -EREMOTEIO the connection is dead.
  * Owner: whoever holds the device's lock; no two verbs at once.
@@ -29,7 +34,8 @@ struct vhost_frontend {
 	int channel_fd; /* the back-end's requests (configuration changed), owned; -1: none */
 	int err_fd;     /* borrowed eventfd that the back-end rings when a ring is broken; -1: none.
 			 * Set after start, before any ring is started. */
-	u32 reply_ms;   /* set before start: in place of VHOST_REPLY_MS; 0: that */
+	u32 reply_ms;   /* set before start: in place of the times above; 0: those */
+	u32 waited_ms;  /* at most, for the last answer */
 	bool dead;
 	bool has_protocol_features; /* the back-end offers VHOST_USER_F_PROTOCOL_FEATURES */
 	u64 features; /* what the back-end offers, VHOST_USER_F_PROTOCOL_FEATURES left out */

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 /* cmocka.h needs those above. */
 #include <cmocka.h>
@@ -293,6 +294,25 @@ static void a_reset_while_it_runs_stops_it_and_forgets_everything(void **state)
 	assert_int_equal(ff->stops, 1);
 }
 
+/* Should it wait, the alarm ends the test. */
+static void eventfds_that_a_back_end_made_block_hold_nobody_up(void **state)
+{
+	struct fake_front *ff = *state;
+	const u64 full = UINT64_MAX - 1;
+
+	ff_start(ff);
+	for (u32 qi = 0; qi < 3; qi++) {
+		assert_int_equal(fd_set_nonblock(ff->front.queues[qi].kick_fd, false), 0);
+		assert_int_equal(fd_set_nonblock(ff->front.queues[qi].call_fd, false), 0);
+	}
+	assert_int_equal(fd_write(ff->front.queues[1].kick_fd, &full, sizeof(full)), sizeof(full));
+	alarm(10);
+	vfront_kick(&ff->front, 1);
+	ff_put(ff, FF_STATUS, 0);
+	alarm(0);
+	assert_int_equal(ff_get(ff, FF_STATUS), 0);
+}
+
 static void it_runs_again_after_a_reset(void **state)
 {
 	struct fake_front *ff = *state;
@@ -465,6 +485,7 @@ int main(void)
 		T(a_kick_that_no_doorbell_took_rings_the_same_eventfd),
 		T(kicks_of_rings_that_are_not_served_ring_nothing),
 		T(a_reset_while_it_runs_stops_it_and_forgets_everything),
+		T(eventfds_that_a_back_end_made_block_hold_nobody_up),
 		T(it_runs_again_after_a_reset),
 		T(a_device_that_cannot_start_needs_a_reset),
 		T(a_device_that_broke_says_so_until_it_is_reset),

@@ -54,14 +54,17 @@ static bool vdev_is_remote(const struct vm_vdev *v)
 }
 
 /*
- * After a verb that failed: a back-end of somebody else's that is gone, or talks nonsense, ends the
- * machine, for nobody else has the device's state. A process of ours is the supervisor's to tell.
+ * After a verb that failed: a device that does not answer, or talks nonsense, may still have the
+ * guest's memory in its hands, so the guest must not go on; nor can it without a back-end of
+ * somebody else's that is gone. When a process of ours is gone the supervisor tells how it ended.
  */
 static void vdev_check(struct vm_vdev *v, const struct err *e)
 {
 	if (v->vhost.dead && vdev_is_remote(v))
 		vm_end(v->vm, VM_END_FAILED, "%s: '%s': %s", v->setup->name, v->setup->remote.path,
 		       e->text);
+	else if (v->vhost.dead && e->code != -EPIPE)
+		vm_end(v->vm, VM_END_FAILED, "%s: %s", v->setup->name, e->text);
 }
 
 static void front_stop(struct vfront *front)
@@ -74,6 +77,8 @@ static void front_stop(struct vfront *front)
 		if (front->queues[qi].enabled &&
 		    vhost_frontend_stop_ring(&v->vhost, qi, &base, &e) < 0)
 			vdev_check(v, &e);
+	/* No ring tells of a mistake any more; the next driver is not to answer for this one. */
+	doorbell_drain(v->err_fd);
 }
 
 static int start_rings(struct vm_vdev *v, struct err *e)
@@ -164,8 +169,11 @@ static void err_ready(struct evl_source *source, u32 epoll_events)
 	struct vm_vdev *v = container_of(source, struct vm_vdev, err_source);
 
 	(void)epoll_events;
-	doorbell_drain(v->err_fd);
-	vfront_needs_reset(&v->front, "its driver made a mistake");
+	/* Under the lock: a vCPU may be in the middle of a reset, which forgets mistakes. */
+	pthread_mutex_lock(&v->front.lock);
+	if (doorbell_drain(v->err_fd))
+		vfront_needs_reset_locked(&v->front, "its driver made a mistake");
+	pthread_mutex_unlock(&v->front.lock);
 }
 
 static void news_config(struct vm_vdev *v)
