@@ -9,21 +9,21 @@
 
 /* One const object for each type; the last is any device, by its id. */
 struct remote_type {
-	const char *name;   /* as the user says it: "fs"; NULL for the last */
-	u16 virtio_id;      /* virtio 1.2, section 5; of the last type: in the setup */
+	const char *name;      /* as the user says it: "fs"; NULL for the last */
+	const char *given_by;  /* the option that gives configuration space: "tag="; NULL: none */
+	u64 features_withheld; /* would need rings that the device is not given */
+	u64 features_without_config; /* withheld where the back-end has no configuration space */
+	u16 virtio_id;               /* virtio 1.2, section 5; of the last type: in the setup */
 	u16 queue_size;     /* the most entries of a ring that back-ends can be trusted to take */
 	u8 rings;           /* beside those of its queues */
 	u8 rings_per_queue; /* 0: the number of queues is nothing to choose */
 	u8 rings_idle; /* the last ones, which a back-end may lack: nothing comes through them */
-	bool queue_per_cpu;   /* unless told otherwise */
-	bool rings_all;       /* with the back-end's configuration space all its rings count */
-	bool needs_config;    /* configuration space: the back-end's, or given by the user */
-	const char *given_by; /* the option that gives it: "tag="; NULL: none */
+	bool queue_per_cpu; /* unless told otherwise */
+	bool rings_all;     /* with the back-end's configuration space all its rings count */
+	bool needs_config;  /* configuration space: the back-end's, or given by the user */
 	u8 config_bytes;
-	u8 queues_at,
-		queues_bytes;  /* where configuration space has the number of queues; 0: nowhere */
-	u64 features_withheld; /* would need rings that the device is not given */
-	u64 features_without_config; /* withheld where the back-end has no configuration space */
+	u8 queues_at;    /* where configuration space has the number of queues, */
+	u8 queues_bytes; /* and in how many bytes; 0: nowhere */
 };
 
 /* remote_type_at - the type of that index; NULL behind the last. Context: any. */
