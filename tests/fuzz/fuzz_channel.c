@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Fuzz target: what a vm process or a device that was taken over may say to the supervisor.
-// test-sources: src/jail/channel.c src/ctl/grants.c src/ctl/terminal.c src/dev/dev_class.c src/evl/evl.c src/jail/policy.c src/jail/spawn.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c policies
+// test-sources: src/jail/channel.c src/ctl/grants.c src/ctl/member.c src/ctl/terminal.c src/ctl/user.c src/dev/dev_class.c src/evl/evl.c src/jail/policy.c src/jail/spawn.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c policies
+#include <sys/mman.h>
+
 #include "ctl/supervisor.c"
 #include "util/bytes.h"
 
@@ -96,12 +98,11 @@ static struct member *supervisor_open(struct supervisor *sup, int channel_fd, bo
 	struct member *member = is_device ? &sup->devices[0] : &sup->vm;
 
 	memset(sup, 0, sizeof(*sup));
-	sup->input.pipe_fd = sup->vm.child.pid_fd = sup->vm.channel_fd = -1;
-	*member = (struct member){ .sup = sup,
-				   .device = is_device ? "virtio-asker.0" : NULL,
-				   .planned = is_device ? &planned_asker : NULL,
-				   .child.pid_fd = -1,
-				   .channel_fd = channel_fd };
+	sup->input.pipe_fd = -1;
+	member_init(&sup->vm, sup, NULL);
+	member_init(member, sup, is_device ? "virtio-asker.0" : NULL);
+	member->planned = is_device ? &planned_asker : NULL;
+	member->channel_fd = channel_fd;
 	expect(evl_create(&sup->evl) == 0 && evl_add(&sup->evl, &member->channel_source, channel_fd,
 						     EPOLLIN, channel_ready) == 0,
 	       "no event loop");
