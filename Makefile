@@ -154,7 +154,7 @@ zero-init = $(or $(call cc-option,-ftrivial-auto-var-init=zero),$(call cc-option
 	-enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang))
 hardening-$(CONFIG_HARDENING) := -fstack-protector-strong -fstack-clash-protection \
 	$(zero-init) $(if $(filter x86_64,$(ARCH)),-fcf-protection=full,-mbranch-protection=standard)
-optimize-$(CONFIG_OPTIMIZE_SIZE) := -Os
+optimize-$(CONFIG_OPTIMIZE_SIZE) := $(or $(call cc-option,-Oz),-Os)
 optimize-$(CONFIG_OPTIMIZE_SPEED) := -O2
 optimize-$(CONFIG_OPTIMIZE_DEBUG) := -Og
 sanitize-$(CONFIG_UBSAN_TRAP) := -fsanitize=undefined -fsanitize-undefined-trap-on-error

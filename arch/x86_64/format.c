@@ -23,7 +23,7 @@ bool elf_is(const struct boot_file *file)
 struct magic {
 	u16 offset;
 	u8 len;
-	const char *bytes;
+	char bytes[9]; /* within: a pointer would cost a relocation */
 	const char *words;
 };
 

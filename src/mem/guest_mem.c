@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -142,7 +143,7 @@ static int gmem_check_file(int fd, u64 size_bytes, u64 fd_offset, struct err *e)
 
 int gmem_attach(struct gmem *mem, int fd, gpa_t gpa, u64 size_bytes, u64 fd_offset, struct err *e)
 {
-	u64 page_mask = (u64)sysconf(_SC_PAGESIZE) - 1;
+	u64 page_mask = (u64)getauxval(AT_PAGESZ) - 1;
 	int status = gmem_check_place(mem, gpa, size_bytes, e);
 	void *host;
 

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -321,7 +322,7 @@ static int balloon_start(struct vdev *v, const void *opaque, struct fdset *fds, 
 	(void)fds;
 	(void)e;
 	b->target_pages = (u32)(cfg->size_bytes >> BALLOON_PAGE_BITS);
-	b->host_page_bytes = (u64)sysconf(_SC_PAGESIZE);
+	b->host_page_bytes = (u64)getauxval(AT_PAGESZ);
 	return 0;
 }
 

@@ -6,9 +6,9 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -198,16 +198,17 @@ static bool is_unit(u64 bytes)
 static u64 queue_number(dev_t device, const char *name)
 {
 	static const char *const ups[] = { "", "../" };
-	char path[128], text[24] = "";
+	char path[128], text[24];
+	u64 number;
 
 	for (u32 i = 0; i < ARRAY_SIZE(ups); i++) {
-		cleanup_fd int fd = -1;
-
 		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%squeue/%s", major(device),
 			 minor(device), ups[i], name);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd >= 0 && fd_read(fd, text, sizeof(text) - 1) > 0)
-			return strtoull(text, NULL, 10);
+		if (fd_read_text(path, text, sizeof(text)) < 0)
+			continue;
+		text[strcspn(text, "\n")] = 0;
+		if (opt_parse_u64(text, &number) == 0)
+			return number;
 	}
 	return 0;
 }
@@ -306,16 +307,17 @@ static int fit_direct_bytes(struct blk_cfg *cfg, int fd, u8 *pages, struct err *
 /* What direct I/O needs is found by trying: older kernels have no call that tells. */
 static int fit_direct(struct blk_cfg *cfg, int fd, struct err *e)
 {
-	u8 *pages;
+	const size_t bytes = 2 * (size_t)PAGE_BYTES;
+	void *pages;
 	int status;
 
 	if (!cfg->direct)
 		return 0;
-	pages = aligned_alloc(PAGE_BYTES, 2 * (size_t)PAGE_BYTES);
-	if (!pages)
+	pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (pages == MAP_FAILED)
 		return err_set(e, -ENOMEM, "out of memory");
 	status = fit_direct_bytes(cfg, fd, pages, e);
-	free(pages);
+	munmap(pages, bytes);
 	return status;
 }
 

@@ -1006,6 +1006,12 @@ static void options_that_make_no_sense_are_refused_with_words(void **state)
 	assert_refused("tap=x,passt=/y", "only one of");
 	assert_refused("ip=192.0.2.1", "belong together");
 	assert_refused("ip=192.0.2", "not an IPv4 address");
+	assert_refused("ip=192.0.2.1.", "not an IPv4 address");
+	assert_refused("ip=192.0.2.256", "not an IPv4 address");
+	assert_refused("ip=192.0.2.010", "not an IPv4 address");
+	assert_refused("ip=192.0.2.1000", "not an IPv4 address");
+	assert_refused("ip=192.0..1", "not an IPv4 address");
+	assert_refused("ip= 192.0.2.1", "not an IPv4 address");
 	assert_refused("ip=192.0.2.1,netmask=255.0.255.0", "not a mask");
 	assert_refused("tap=x,mac=01:00:00:00:00:01", "even first byte");
 	assert_refused("tap=x,mac=00:00:00:00:00:00", "all zeros");

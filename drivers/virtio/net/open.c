@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // virtio-net's half in the supervisor: options, taps (Linux, networking/tuntap.rst), passt's socket.
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
@@ -41,11 +40,27 @@ static int option_fd(void *options, const struct opt *opt, const char *value, st
 	return 0;
 }
 
+/* Four decimal numbers; none begins with a zero, which elsewhere makes it an octal one. */
+static bool ipv4_from_text(u8 bytes[4], const char *text)
+{
+	for (u32 i = 0; i < 4; i++) {
+		u32 number = 0, digits = 0;
+
+		for (; *text >= '0' && *text <= '9' && digits < 3; digits++)
+			number = 10 * number + (u32)(*text++ - '0');
+		if (digits == 0 || (digits > 1 && text[-(int)digits] == '0') ||
+		    number > UINT8_MAX || *text++ != (i < 3 ? '.' : 0))
+			return false;
+		bytes[i] = (u8)number;
+	}
+	return true;
+}
+
 static int parse_ipv4(struct net_ipv4 *to, const struct opt *opt, const char *value, struct err *e)
 {
 	if (to->given)
 		return err_set(e, -EINVAL, "%s: given twice", opt->name);
-	if (inet_pton(AF_INET, value, to->bytes) != 1)
+	if (!ipv4_from_text(to->bytes, value))
 		return err_set(e, -EINVAL, "%s=%s: not an IPv4 address such as 192.0.2.1",
 			       opt->name, value);
 	to->given = true;
