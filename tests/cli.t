@@ -295,10 +295,14 @@ SKIP: {
 
 SKIP: {
 	skip 'no kiln devices in this binary', 1 unless has('CMD_DEVICES');
-	my @devices = prints(qr/\A(\S+ +\d+  \S.*\n)*\z/, 'devices') =~ /^(\S+)/mg;
-	prints(qr/\A$_: \S.*\nInstances: \d+\n/, 'devices', $_) for @devices;
+	my @devices = prints(qr/\A(\S+ +(\d+|\+)  \S.*\n)*\z/, 'devices') =~ /^(\S+)/mg;
+	prints(qr/\A$_: \S.*\nInstances: (\d+|one for each kiln run --device $_\b.*)\n/, 'devices', $_) for @devices;
 	prints(qr/^Configured by: kiln run --serial KEY=VALUE,\.\.\.\n.*file=PATH +\S/ms, 'devices', 'uart16550')
 		if has('UART16550');
+	prints(qr/^Or by: --tap NAME\n.*^ +--host_ip ADDRESS\n.*^  tap=NAME +\S/ms, 'devices', 'virtio-net')
+		if has('VIRTIO_NET');
+	is_refused($INVALID, "devices: no device 'virtio-nat': did you mean 'virtio-net'?", 'devices', 'virtio-nat')
+		if has('VIRTIO_NET');
 	is_refused($INVALID, "devices: no device 'pvpanick': did you mean 'pvpanic'?", 'devices', 'pvpanick')
 		if has('PVPANIC');
 	is_refused($INVALID, "devices: no device 'zymurgy' in this binary", 'devices', 'zymurgy');
