@@ -137,11 +137,27 @@ static int plan_add_params(struct plan *plan, const char *params, u32 index, str
 	return 0;
 }
 
+/* What the class's joined shorthands made already. Return: it, or NULL. */
+static struct plan_vdev *plan_joined_vdev(struct plan *plan, const struct vdev_class *cls)
+{
+	for (u32 i = 0; i < plan->nr_vdevs; i++)
+		if (plan->vdevs[i].cls == cls && plan->vdevs[i].is_joined)
+			return &plan->vdevs[i];
+	return NULL;
+}
+
 int plan_add_shorthand(struct plan *plan, const struct vdev_class *cls,
 		       const struct vdev_shorthand *shorthand, const char *value, struct err *e)
 {
-	struct plan_vdev *vdev = plan_next_vdev(plan, cls, e);
-	int status = vdev ? vdev_parse(vdev, shorthand->pairs, e) : e->code;
+	struct plan_vdev *vdev = shorthand->joined ? plan_joined_vdev(plan, cls) : NULL;
+	int status;
+
+	if (vdev) {
+		status = opt_parse_value(cls->opts, vdev->setup.cfg, shorthand->key, value, e);
+		return status < 0 ? err_prefix(e, "%s", shorthand->name) : 0;
+	}
+	vdev = plan_next_vdev(plan, cls, e);
+	status = vdev ? vdev_parse(vdev, shorthand->pairs, e) : e->code;
 
 	if (status == 0)
 		status = opt_parse_value(cls->opts, vdev->setup.cfg, shorthand->key, value, e);
@@ -149,6 +165,7 @@ int plan_add_shorthand(struct plan *plan, const struct vdev_class *cls,
 		status = plan_add_params(plan, shorthand->params, vdev->setup.index, e);
 	if (status < 0)
 		return err_prefix(e, "%s", shorthand->name);
+	vdev->is_joined = shorthand->joined;
 	plan_keep_vdev(plan, vdev);
 	return 0;
 }

@@ -21,7 +21,8 @@ struct plan_err {
 /* A virtio device that was asked for. Owner: the plan. */
 struct plan_vdev {
 	const struct vdev_class *cls;
-	char name[32]; /* "virtio-rng.0" */
+	char name[32];  /* "virtio-rng.0" */
+	bool is_joined; /* made by the first of its class's joined shorthands */
 	struct fdset fds;
 	struct worker_setup setup;
 };

@@ -22,7 +22,8 @@ struct vdev;
 
 /*
  * An option of `kiln run` that makes an instance: `--disk FILE` is --device virtio-blk,path=FILE,ro.
- * Tables end with an entry whose name is NULL.
+ * Those that are `joined` tell of one instance together, which the first of them makes. Tables end
+ * with an entry whose name is NULL.
  */
 struct vdev_shorthand {
 	const char *name;  /* the word after "--" */
@@ -32,6 +33,7 @@ struct vdev_shorthand {
 	const char *pairs; /* further options, "ro"; NULL for none */
 	/* params - words for the kernel's command line; "%c" is the instance's letter, from 'a'. */
 	const char *params;
+	bool joined;
 	const char *help; /* one line, HELP("...") */
 };
 
