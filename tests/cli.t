@@ -240,6 +240,30 @@ SKIP: {
 }
 
 SKIP: {
+	skip 'no virtio-console in this binary', 5 unless has('VIRTIO_CONSOLE');
+	my @console = ('--device', 'virtio-console,unix=made');
+	is_refused($INVALID, 'run: virtio-console.0: stdout and sink exclude each other', 'run', '--dry-run', '--device',
+		'virtio-console,stdout,sink', 'kernel');
+	is_refused($INVALID, 'run: stdin goes to one port, and both virtio-console.0 and virtio-console.1 want it', 'run',
+		('--device', 'virtio-console,stdin') x 2, 'kernel');
+	is_refused($INVALID, 'run: the kernel has one console, and both virtio-console.0 and virtio-console.1 are to be it',
+		'run', ('--device', 'virtio-console,console') x 2, 'kernel');
+	run($kiln, 'run', '--dry-run', @console, 'kernel');
+	is join(' ', glob 'made*'), '', 'a start that is only tried makes no socket';
+	run($kiln, 'run', '-c254', @console, '--device', 'virtio-console,file=none/x', 'kernel');
+	is join(' ', glob 'made*'), '', 'a socket of a virtio device goes with the machine that never was';
+}
+SKIP: {
+	skip 'no virtio-net in this binary', 5 unless has('VIRTIO_NET');
+	is_refused($INVALID, 'run: virtio-net.0: ip= and netmask= belong together', 'run', '--host_ip', '192.0.2.1', 'kernel');
+	is_refused($INVALID, qr/^kiln: run: virtio-net.0: one of tap=NAME, /, 'run', '--mac', '52:54:00:12:34:56', 'kernel');
+	is_refused($INVALID, 'run: netmask: netmask=255.0.255.0: not a mask such as 255.255.255.0', 'run',
+		'--host_ip=192.0.2.1', '--netmask=255.0.255.0', 'kernel');
+	is_refused($INVALID, 'run: host_ip: ip: given twice', 'run', ('--host_ip', '192.0.2.1') x 2, 'kernel');
+	is_refused($INVALID, 'run: virtio-net.0: fd=99: Bad file descriptor', 'run', '--tap-fd', '99', 'kernel');
+}
+
+SKIP: {
 	skip 'this user cannot open /dev/kvm', 4 unless open my $kvm, '+<', '/dev/kvm';
 	prints('', 'run', '--dry-run', 'kernel');
 	prints('', 'run', '--dry-run', '--disable-sandbox', '-m', '512M', '-c1', '-iinitrd', '-p', 'quiet',

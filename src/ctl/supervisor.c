@@ -256,23 +256,22 @@ static void pipe_ready(struct evl_source *source, u32 epoll_events)
 		input_move(sup);
 }
 
-/* The serial port that wants standard input gets the read end of a pipe. */
+/* The line that wants standard input gets the read end of a pipe. */
 static int input_make_pipe(struct plan *plan, int *write_fd, struct err *e)
 {
-	u32 at = 0;
-	struct serial_cfg *cfg = plan_stdin_port(plan, &at);
+	struct plan_line line;
 	int ends[2];
 
 	*write_fd = -1;
-	if (!cfg)
+	if (!plan_stdin_line(plan, &line))
 		return 0;
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
 		return err_errno(e, -errno, "make a pipe for the console's input");
 	*write_fd = ends[1];
-	cfg->in_fd_index = fdset_put(&plan->fds, &ends[0]);
+	line.cfg->in_fd_index = fdset_put(line.fds, &ends[0]);
 	plan->setup.nr_fds = plan->fds.count;
 	fd_close(&ends[0]);
-	return cfg->in_fd_index < 0 ? err_errno(e, cfg->in_fd_index, "console input") : 0;
+	return line.cfg->in_fd_index < 0 ? err_errno(e, line.cfg->in_fd_index, "console input") : 0;
 }
 
 static int input_start(struct supervisor *sup, struct err *e)
@@ -376,6 +375,7 @@ static void channel_ready(struct evl_source *source, u32 epoll_events)
 	case MESSAGE_STOP:
 	case MESSAGE_BREAK:
 	case MESSAGE_POWER_BUTTON:
+	case MESSAGE_TERMINAL_SIZE:
 		break;
 	}
 }
@@ -436,6 +436,24 @@ static void child_ready(struct evl_source *source, u32 epoll_events)
 		evl_stop(&member->sup->evl);
 }
 
+/* The devices whose line leads to this terminal hear of its new size. */
+static void terminal_resized(struct supervisor *sup)
+{
+	struct winsize size;
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
+		return;
+	for (u32 i = 0; i < sup->nr_devices; i++) {
+		struct plan_vdev *vdev = &sup->plan->vdevs[i];
+		const struct vdev_class *cls = vdev->cls;
+
+		if (cls->terminal_size && cls->serial &&
+		    cls->serial(vdev->setup.cfg)->type == SERIAL_STDOUT)
+			channel_send(sup->devices[i].channel_fd, MESSAGE_TERMINAL_SIZE,
+				     (s32)((u32)size.ws_row << 16 | size.ws_col), NULL);
+	}
+}
+
 static void signal_ready(struct evl_source *source, u32 epoll_events)
 {
 	struct supervisor *sup = container_of(source, struct supervisor, signal_source);
@@ -445,6 +463,10 @@ static void signal_ready(struct evl_source *source, u32 epoll_events)
 	(void)epoll_events;
 	if (fd_read(sup->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
+	if (info.ssi_signo == SIGWINCH) {
+		terminal_resized(sup);
+		return;
+	}
 	sup->stop_signal = info.ssi_signo;
 	snprintf(why, sizeof(why), "stopped by signal %u (%s)", info.ssi_signo,
 		 strsignal((int)info.ssi_signo));
@@ -453,27 +475,28 @@ static void signal_ready(struct evl_source *source, u32 epoll_events)
 
 /* --- Life --- */
 
-static sigset_t ending_signals(void)
+/* Those that end the machine, and the one that tells of a terminal's new size. */
+static sigset_t held_signals(void)
 {
-	static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	static const int held[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH };
 	sigset_t set;
 
 	sigemptyset(&set);
-	for (u32 i = 0; i < ARRAY_SIZE(ending); i++)
-		sigaddset(&set, ending[i]);
+	for (u32 i = 0; i < ARRAY_SIZE(held); i++)
+		sigaddset(&set, held[i]);
 	return set;
 }
 
 void supervisor_hold_signals(void)
 {
-	sigset_t set = ending_signals();
+	sigset_t set = held_signals();
 
 	sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
 static int supervisor_take_signals(struct supervisor *sup, struct err *e)
 {
-	sigset_t set = ending_signals();
+	sigset_t set = held_signals();
 
 	supervisor_hold_signals();
 	signal(SIGPIPE, SIG_IGN);

@@ -5,8 +5,9 @@
 #include "ctl/plan.h"
 
 /*
- * supervisor_hold_signals - from now on the signals that end a machine wait for supervisor_run,
- * so that nothing made for it is left behind. Context: before plan_open.
+ * supervisor_hold_signals - from now on the signals that end a machine wait for supervisor_run, so
+ * that nothing made for it is left behind, and so does news of the terminal's size. Context: before
+ * plan_open.
  */
 void supervisor_hold_signals(void);
 

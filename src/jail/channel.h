@@ -5,10 +5,12 @@
 #include "util/types.h"
 
 enum message_type {
-	/* supervisor to vm; a process's setup is its first message and has no header */
+	/* supervisor to a process, whose setup is its first message and has no header. To vm: */
 	MESSAGE_STOP = 1,
 	MESSAGE_BREAK,        /* on the console's line */
 	MESSAGE_POWER_BUTTON, /* pressed once */
+	/* to a device */
+	MESSAGE_TERMINAL_SIZE, /* code: rows << 16 | columns of the terminal its line leads to */
 	/* a process to the supervisor */
 	MESSAGE_READY,  /* jailed, filtered, about to see the guest's first byte */
 	MESSAGE_LOG,    /* code: enum log_level */

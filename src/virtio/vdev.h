@@ -97,6 +97,11 @@ struct vdev_class {
 	 */
 	void (*config_read)(struct vdev *v, u8 *config);
 	void (*config_write)(struct vdev *v, u32 offset, const u8 *src, u32 len);
+	/*
+	 * terminal_size - of a serial line: the terminal it leads to has so many columns and rows
+	 * now. May be NULL. Context: worker.
+	 */
+	void (*terminal_size)(struct vdev *v, u16 cols, u16 rows);
 };
 
 #define VDEV_CLASS(object) REGISTER("kiln_vdevs", object)

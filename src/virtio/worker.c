@@ -19,6 +19,7 @@ struct worker {
 	struct vdev *v;
 	struct vdev_host host;
 	struct vhost_backend backend;
+	struct evl_source channel_source;
 	struct worker_kick {
 		struct evl_source source;
 		struct worker *worker;
@@ -178,6 +179,25 @@ static const struct vhost_backend_ops worker_ops = {
 	.gone = worker_gone,
 };
 
+/* --- The supervisor's side --- */
+
+/* A channel that ended is only left: this process dies with its supervisor. */
+static void channel_ready(struct evl_source *source, u32 epoll_events)
+{
+	struct worker *w = container_of(source, struct worker, channel_source);
+	const struct vdev_class *cls = w->v->cls;
+	struct message message;
+	int got = channel_receive(PROCESS_FD_CHANNEL, &message, MSG_DONTWAIT);
+
+	(void)epoll_events;
+	if (got == -EAGAIN)
+		return;
+	if (got <= 0)
+		evl_remove(&w->evl, source);
+	else if (message.type == MESSAGE_TERMINAL_SIZE && cls->terminal_size)
+		cls->terminal_size(w->v, (u16)message.code, (u16)((u32)message.code >> 16));
+}
+
 /* --- Life --- */
 
 static int worker_receive_setup(struct worker_setup *setup, struct fdset *fds)
@@ -214,7 +234,12 @@ static int worker_prepare(struct worker *w, const struct worker_setup *setup, st
 	if (!w->v)
 		return e->code;
 	status = vhost_backend_start(&w->backend, &worker_ops, &w->evl, &vhost_fd, e);
-	if (status == 0 && setup->jailed)
+	if (status < 0)
+		return status;
+	status = evl_add(&w->evl, &w->channel_source, PROCESS_FD_CHANNEL, EPOLLIN, channel_ready);
+	if (status < 0)
+		return err_errno(e, status, "event loop");
+	if (setup->jailed)
 		status = process_filter(cls->policy, e);
 	return status;
 }

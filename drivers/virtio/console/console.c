@@ -214,9 +214,11 @@ void console_set_size(struct vdev *v, u16 cols, u16 rows)
 static int console_open(void *opaque, struct fdset *fds, struct err *e)
 {
 	struct console_cfg *cfg = opaque;
-	int status = serial_cfg_open(&cfg->serial, 0, fds, e);
+	int status = serial_line_resolve(&cfg->serial, e);
 	struct winsize size;
 
+	if (status == 0)
+		status = serial_cfg_open(&cfg->serial, 0, fds, e);
 	if (status == 0 && cfg->serial.type == SERIAL_STDOUT &&
 	    ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) {
 		cfg->cols = size.ws_col;
@@ -279,6 +281,7 @@ static const struct vdev_class console_class = {
 	.kick = console_kick,
 	.queue_stop = console_queue_stop,
 	.config_read = console_config_read,
+	.terminal_size = console_set_size,
 };
 
 VDEV_CLASS(console_class);
