@@ -26,14 +26,14 @@ struct vdev;
  * with an entry whose name is NULL.
  */
 struct vdev_shorthand {
-	const char *name;  /* the word after "--" */
-	char letter;       /* after a single "-"; 0 for none */
+	const char *name; /* the word after "--" */
+	char letter;      /* after a single "-"; 0 for none */
+	bool joined;
 	const char *arg;   /* what the value is, as help shows it */
 	const char *key;   /* of the class's options: takes the value as it is, commas too */
 	const char *pairs; /* further options, "ro"; NULL for none */
 	/* params - words for the kernel's command line; "%c" is the instance's letter, from 'a'. */
 	const char *params;
-	bool joined;
 	const char *help; /* one line, HELP("...") */
 };
 

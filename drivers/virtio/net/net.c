@@ -415,7 +415,7 @@ static bool tap_receive_direct(struct net_pair *p)
 {
 	struct iovec *iov = net_of(p->v)->iov;
 	struct gcur c = rx_cursor(p);
-	struct net_header h;
+	struct net_header h = { 0 }; /* readv writes it, which linters do not know */
 	const char *fault;
 	size_t room = 0;
 	u32 nr = 0;
