@@ -249,6 +249,30 @@ SKIP: {
 }
 
 SKIP: {
+	skip 'no virtio-console in this binary', 5 unless has('VIRTIO_CONSOLE');
+	my @console = ('--device', 'virtio-console,unix=made');
+	is_refused($INVALID, 'run: virtio-console.0: stdout and sink exclude each other', 'run', '--dry-run', '--device',
+		'virtio-console,stdout,sink', 'kernel');
+	is_refused($INVALID, 'run: stdin goes to one port, and both virtio-console.0 and virtio-console.1 want it', 'run',
+		('--device', 'virtio-console,stdin') x 2, 'kernel');
+	is_refused($INVALID, 'run: the kernel has one console, and both virtio-console.0 and virtio-console.1 are to be it',
+		'run', ('--device', 'virtio-console,console') x 2, 'kernel');
+	run($kiln, 'run', '--dry-run', @console, 'kernel');
+	is join(' ', glob 'made*'), '', 'a start that is only tried makes no socket';
+	run($kiln, 'run', '-c254', @console, '--device', 'virtio-console,file=none/x', 'kernel');
+	is join(' ', glob 'made*'), '', 'a socket of a virtio device goes with the machine that never was';
+}
+SKIP: {
+	skip 'no virtio-net in this binary', 5 unless has('VIRTIO_NET');
+	is_refused($INVALID, 'run: virtio-net.0: ip= and netmask= belong together', 'run', '--host_ip', '192.0.2.1', 'kernel');
+	is_refused($INVALID, qr/^kiln: run: virtio-net.0: one of tap=NAME, /, 'run', '--mac', '52:54:00:12:34:56', 'kernel');
+	is_refused($INVALID, 'run: netmask: netmask=255.0.255.0: not a mask such as 255.255.255.0', 'run',
+		'--host_ip=192.0.2.1', '--netmask=255.0.255.0', 'kernel');
+	is_refused($INVALID, 'run: host_ip: ip: given twice', 'run', ('--host_ip', '192.0.2.1') x 2, 'kernel');
+	is_refused($INVALID, 'run: virtio-net.0: fd=99: Bad file descriptor', 'run', '--tap-fd', '99', 'kernel');
+}
+
+SKIP: {
 	skip 'this user cannot open /dev/kvm', 4 unless open my $kvm, '+<', '/dev/kvm';
 	prints('', 'run', '--dry-run', 'kernel');
 	prints('', 'run', '--dry-run', '--disable-sandbox', '-m', '512M', '-c1', '-iinitrd', '-p', 'quiet',
@@ -304,10 +328,14 @@ SKIP: {
 
 SKIP: {
 	skip 'no kiln devices in this binary', 1 unless has('CMD_DEVICES');
-	my @devices = prints(qr/\A(\S+ +\d+  \S.*\n)*\z/, 'devices') =~ /^(\S+)/mg;
-	prints(qr/\A$_: \S.*\nInstances: \d+\n/, 'devices', $_) for @devices;
+	my @devices = prints(qr/\A(\S+ +(\d+|\+)  \S.*\n)*\z/, 'devices') =~ /^(\S+)/mg;
+	prints(qr/\A$_: \S.*\nInstances: (\d+|one for each kiln run --device $_\b.*)\n/, 'devices', $_) for @devices;
 	prints(qr/^Configured by: kiln run --serial KEY=VALUE,\.\.\.\n.*file=PATH +\S/ms, 'devices', 'uart16550')
 		if has('UART16550');
+	prints(qr/^Or by: --tap NAME\n.*^ +--host_ip ADDRESS\n.*^  tap=NAME +\S/ms, 'devices', 'virtio-net')
+		if has('VIRTIO_NET');
+	is_refused($INVALID, "devices: no device 'virtio-nat': did you mean 'virtio-net'?", 'devices', 'virtio-nat')
+		if has('VIRTIO_NET');
 	is_refused($INVALID, "devices: no device 'pvpanick': did you mean 'pvpanic'?", 'devices', 'pvpanick')
 		if has('PVPANIC');
 	is_refused($INVALID, "devices: no device 'zymurgy' in this binary", 'devices', 'zymurgy');

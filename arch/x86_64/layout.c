@@ -136,16 +136,17 @@ u32 boot_memmap(const struct gmem *mem, struct boot_memory *map)
  * Not here: pci=off changes neither what a kernel without a PCI host prints nor how long it takes,
  * and the timer check, the TSC and the keyboard controller are no trouble on KVM.
  */
-#define CMDLINE_CONSOLE "console=ttyS0 "
 #define CMDLINE_ALWAYS "panic=-1"
 #define CMDLINE_NO_ACPI " acpi=off"
 
-const char *arch_cmdline_base(void)
+const char *arch_cmdline_base(const char *console)
 {
 	static char words[64];
 
-	snprintf(words, sizeof(words), "%s%s%s",
-		 IS_ENABLED(CONFIG_UART16550) ? CMDLINE_CONSOLE : "", CMDLINE_ALWAYS,
+	if (!console && IS_ENABLED(CONFIG_UART16550))
+		console = "ttyS0";
+	snprintf(words, sizeof(words), "%s%s%s%s%s", console ? "console=" : "",
+		 console ? console : "", console ? " " : "", CMDLINE_ALWAYS,
 		 IS_ENABLED(CONFIG_ACPI) ? "" : CMDLINE_NO_ACPI);
 	return words;
 }

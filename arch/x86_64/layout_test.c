@@ -83,7 +83,8 @@ static void firmware_devices_learn_both_parts_of_ram(void **state)
 static void the_command_line_starts_with_the_console(void **state)
 {
 	(void)state;
-	assert_string_equal(arch_cmdline_base(), "console=ttyS0 panic=-1");
+	assert_string_equal(arch_cmdline_base(NULL), "console=ttyS0 panic=-1");
+	assert_string_equal(arch_cmdline_base("hvc0"), "console=hvc0 panic=-1");
 }
 
 int main(void)

@@ -261,7 +261,6 @@ static int run_run(const struct command *self, int argc, char *const *argv)
 		log_err("out of memory");
 		return VM_END_FAILED;
 	}
-	snprintf(options.plan->setup.boot.cmdline, ARCH_CMDLINE_BYTES, "%s", arch_cmdline_base());
 	opt_defaults(run_make_opts(), &options);
 	code = command_parse(self, &options, argc, argv, run_positional);
 	if (code == 0)

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -16,6 +17,7 @@
 
 #include "jail/policy.h"
 #include "jail/process.h"
+#include "stream/serial_cfg.h"
 #include "util/fd.h"
 
 enum { CHANNEL_BYTES = 256 * 1024 }; /* a setup fits, and a burst of log lines */
@@ -134,6 +136,19 @@ bool member_end(struct member *member, u64 deadline_ns)
 	member_drain(member);
 	member_reap(member);
 	return by_itself;
+}
+
+void member_tell_terminal_size(const struct member *member)
+{
+	const struct plan_vdev *planned = member->planned;
+	const struct vdev_class *cls = planned ? planned->cls : NULL;
+	struct winsize size;
+
+	if (cls && cls->terminal_size && cls->serial &&
+	    cls->serial((void *)(uintptr_t)planned->setup.cfg)->type == SERIAL_STDOUT &&
+	    ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
+		channel_send(member->channel_fd, MESSAGE_TERMINAL_SIZE,
+			     (s32)((u32)size.ws_row << 16 | size.ws_col), NULL);
 }
 
 void member_destroy(struct member *member)

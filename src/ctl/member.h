@@ -17,7 +17,7 @@ enum { MEMBER_END_MS = 2000 }; /* how long devices may take to end once their wo
 struct member {
 	void *owner;                     /* the supervisor's own */
 	const char *device;              /* "virtio-rng.0", NULL for the vm process */
-	const struct plan_vdev *planned; /* a device's that may ask; NULL: it may not */
+	const struct plan_vdev *planned; /* a device's; NULL for the vm process */
 	struct grants grants;
 	struct spawn_child child;
 	int channel_fd;
@@ -62,6 +62,9 @@ void member_reap(struct member *member);
  * drained and reaped. Return: whether it ended by itself.
  */
 bool member_end(struct member *member, u64 deadline_ns);
+
+/* member_tell_terminal_size - a device whose line leads to this terminal hears of its size. */
+void member_tell_terminal_size(const struct member *member);
 
 /* member_destroy - close; does not end the process. */
 void member_destroy(struct member *member);

@@ -43,6 +43,7 @@ struct plan *plan_create(void)
 		return NULL;
 	plan->kvm_fd = -1;
 	plan->setup.boot.kernel_fd = plan->setup.boot.initrd_fd = -1;
+	snprintf(plan->setup.boot.cmdline, ARCH_CMDLINE_BYTES, "%s", arch_cmdline_base(NULL));
 	dev_class_for_each (p) {
 		for (u32 i = 0; i < (*p)->nr_instances; i++) {
 			if (plan_add_device(plan, *p, i) < 0)
@@ -154,11 +155,27 @@ static int plan_add_params(struct plan *plan, const char *params, u32 index, str
 	return 0;
 }
 
+/* What the class's joined shorthands made already. Return: it, or NULL. */
+static struct plan_vdev *plan_joined_vdev(struct plan *plan, const struct vdev_class *cls)
+{
+	for (u32 i = 0; i < plan->nr_vdevs; i++)
+		if (plan->vdevs[i].cls == cls && plan->vdevs[i].is_joined)
+			return &plan->vdevs[i];
+	return NULL;
+}
+
 int plan_add_shorthand(struct plan *plan, const struct vdev_class *cls,
 		       const struct vdev_shorthand *shorthand, const char *value, struct err *e)
 {
-	struct plan_vdev *vdev = plan_next_vdev(plan, cls, e);
-	int status = vdev ? vdev_parse(vdev, shorthand->pairs, e) : e->code;
+	struct plan_vdev *vdev = shorthand->joined ? plan_joined_vdev(plan, cls) : NULL;
+	int status;
+
+	if (vdev) {
+		status = opt_parse_value(cls->opts, vdev->setup.cfg, shorthand->key, value, e);
+		return status < 0 ? err_prefix(e, "%s", shorthand->name) : 0;
+	}
+	vdev = plan_next_vdev(plan, cls, e);
+	status = vdev ? vdev_parse(vdev, shorthand->pairs, e) : e->code;
 
 	if (status == 0)
 		status = opt_parse_value(cls->opts, vdev->setup.cfg, shorthand->key, value, e);
@@ -166,6 +183,7 @@ int plan_add_shorthand(struct plan *plan, const struct vdev_class *cls,
 		status = plan_add_params(plan, shorthand->params, vdev->setup.index, e);
 	if (status < 0)
 		return err_prefix(e, "%s", shorthand->name);
+	vdev->is_joined = shorthand->joined;
 	plan_keep_vdev(plan, vdev);
 	return 0;
 }
@@ -307,32 +325,163 @@ static int plan_open_files(struct plan *plan, struct err *e)
 	return status;
 }
 
-struct serial_cfg *plan_stdin_port(struct plan *plan, u32 *at)
-{
-	for (; *at < plan->setup.nr_devices; (*at)++) {
-		const struct dev_class *cls = plan_class(plan, *at);
-		struct serial_cfg *cfg = cls->serial ? cls->serial(plan_cfg(plan, *at)) : NULL;
+/* --- Serial lines, the kernel's console, standard input ---------------------------------------- */
 
-		if (cfg && cfg->wants_stdin)
-			return cfg;
-	}
-	return NULL;
+static bool line_of_device(struct plan *plan, u32 i, struct plan_line *line)
+{
+	const struct vm_setup_device *device = &plan->setup.devices[i];
+	const struct dev_class *cls = plan_class(plan, i);
+
+	*line = (struct plan_line){ .fds = &plan->fds,
+				    .is_default = plan->shorthand_uses[i] == 0,
+				    .index = device->index };
+	snprintf(line->name, sizeof(line->name), "%s.%u", device->name, device->index);
+	line->cfg = cls->serial ? cls->serial(plan_cfg(plan, i)) : NULL;
+	return line->cfg;
 }
 
-/* Standard input has one reader: bytes that two ports fight for reach neither whole. */
+static bool line_of_vdev(struct plan_vdev *vdev, struct plan_line *line)
+{
+	*line = (struct plan_line){ .fds = &vdev->fds,
+				    .is_virtio = true,
+				    .index = vdev->setup.index };
+	snprintf(line->name, sizeof(line->name), "%s", vdev->name);
+	line->cfg = vdev->cls->serial ? vdev->cls->serial(vdev->setup.cfg) : NULL;
+	return line->cfg;
+}
+
+/* The next line from number *at on, which is behind it then. Return: whether there is one. */
+static bool plan_next_line(struct plan *plan, u32 *at, struct plan_line *line)
+{
+	const u32 nr_devices = plan->setup.nr_devices;
+
+	while (*at < nr_devices + plan->nr_vdevs) {
+		u32 i = (*at)++;
+
+		if (i < nr_devices ? line_of_device(plan, i, line)
+				   : line_of_vdev(&plan->vdevs[i - nr_devices], line))
+			return true;
+	}
+	return false;
+}
+
+bool plan_stdin_line(struct plan *plan, struct plan_line *line)
+{
+	for (u32 at = 0; plan_next_line(plan, &at, line);)
+		if (line->cfg->wants_stdin)
+			return true;
+	return false;
+}
+
+/* Linux calls the lines of virtio devices hvc, in their order. The words behind the base stay. */
+static int plan_set_console(struct plan *plan, u32 index, struct err *e)
+{
+	size_t before = strlen(arch_cmdline_base(NULL));
+	char *cmdline = plan->setup.boot.cmdline;
+	char console[16], words[ARCH_CMDLINE_BYTES];
+
+	snprintf(console, sizeof(console), "hvc%u", index);
+	if (snprintf(words, sizeof(words), "%s%s", arch_cmdline_base(console), cmdline + before) >=
+	    (int)sizeof(words))
+		return err_set(e, -EINVAL, "no room on the kernel command line for 'console=%s'",
+			       console);
+	memcpy(cmdline, words, strlen(words) + 1);
+	return 0;
+}
+
+/* The virtio device that is the kernel's console, if one is: there is one console. */
+static int plan_find_console(struct plan *plan, struct plan_line *console, struct err *e)
+{
+	struct plan_line line;
+
+	*console = (struct plan_line){ 0 };
+	for (u32 at = 0; plan_next_line(plan, &at, &line);) {
+		if (!line.is_virtio)
+			continue;
+		if (serial_line_resolve(line.cfg, e) < 0)
+			return err_prefix(e, "%s", line.name);
+		if (!line.cfg->console)
+			continue;
+		if (console->cfg)
+			return err_set(
+				e, -EINVAL,
+				"the kernel has one console, and both %s and %s are to be it",
+				console->name, line.name);
+		*console = line;
+	}
+	return console->cfg ? plan_set_console(plan, console->index, e) : 0;
+}
+
+/*
+ * The first serial port is the terminal as long as nobody says otherwise: a console on standard
+ * output takes all of that over, a line that wants standard input only that.
+ */
+static void plan_yield_terminal(struct plan *plan, const struct plan_line *console)
+{
+	bool is_taken = console->cfg && console->cfg->type == SERIAL_STDOUT;
+	bool wants_stdin = is_taken;
+	struct plan_line line;
+
+	for (u32 at = 0; plan_next_line(plan, &at, &line);)
+		wants_stdin |= !line.is_default && line.cfg->wants_stdin;
+	for (u32 at = 0; plan_next_line(plan, &at, &line);) {
+		if (!line.is_default)
+			continue;
+		line.cfg->wants_stdin &= !wants_stdin;
+		if (is_taken && line.cfg->type == SERIAL_STDOUT)
+			line.cfg->type = SERIAL_SINK;
+	}
+}
+
+/* Where nobody asked for standard input it goes to the console, or to the first line on stdout. */
+static void plan_give_stdin(struct plan *plan, const struct plan_line *console)
+{
+	struct plan_line line;
+
+	if (plan_stdin_line(plan, &line))
+		return;
+	if (console->cfg && console->cfg->type == SERIAL_STDOUT) {
+		console->cfg->wants_stdin = true;
+		return;
+	}
+	for (u32 at = 0; plan_next_line(plan, &at, &line);) {
+		if (line.is_virtio && line.cfg->type == SERIAL_STDOUT) {
+			line.cfg->wants_stdin = true;
+			return;
+		}
+	}
+}
+
+/* Standard input has one reader: bytes that two lines fight for reach neither whole. */
 static int plan_check_stdin(struct plan *plan, struct err *e)
 {
-	u32 first = 0, second;
+	struct plan_line line, first = { 0 };
 
-	if (!plan_stdin_port(plan, &first))
-		return 0;
-	second = first + 1;
-	if (!plan_stdin_port(plan, &second))
-		return 0;
-	return err_set(e, -EINVAL, "stdin goes to one port, and both %s.%u and %s.%u want it",
-		       plan->setup.devices[first].name, plan->setup.devices[first].index,
-		       plan->setup.devices[second].name, plan->setup.devices[second].index);
+	for (u32 at = 0; plan_next_line(plan, &at, &line);) {
+		if (!line.cfg->wants_stdin)
+			continue;
+		if (first.cfg)
+			return err_set(e, -EINVAL,
+				       "stdin goes to one port, and both %s and %s want it",
+				       first.name, line.name);
+		first = line;
+	}
+	return 0;
 }
+
+static int plan_settle_lines(struct plan *plan, struct err *e)
+{
+	struct plan_line console;
+	int status = plan_find_console(plan, &console, e);
+
+	if (status < 0)
+		return status;
+	plan_yield_terminal(plan, &console);
+	plan_give_stdin(plan, &console);
+	return plan_check_stdin(plan, e);
+}
+
+/* --- Opening ----------------------------------------------------------------------------------- */
 
 static int plan_open_devices(struct plan *plan, struct err *e)
 {
@@ -421,7 +570,7 @@ int plan_open(struct plan *plan, struct plan_err *pe)
 
 	pe->kind = VM_END_INVALID;
 	if (status == 0)
-		status = plan_check_stdin(plan, &pe->err);
+		status = plan_settle_lines(plan, &pe->err);
 	if (status == 0)
 		status = plan_open_files(plan, &pe->err);
 	if (status == 0 && !plan->dry_run)

@@ -20,9 +20,9 @@ struct plan_err {
 
 /* A virtio device that was asked for. Owner: the plan. */
 struct plan_vdev {
-	const struct vdev_class
-		*cls;  /* NULL: its back-end is another program, all is in plan.setup */
-	char name[32]; /* "virtio-rng.0" */
+	const struct vdev_class *cls; /* NULL: another program's, all is in plan.setup */
+	char name[32];                /* "virtio-rng.0" */
+	bool is_joined;               /* made by the first of its class's joined shorthands */
 	struct fdset fds;
 	struct worker_setup setup;
 };
@@ -87,11 +87,21 @@ int plan_open(struct plan *plan, struct plan_err *pe);
 /* plan_open_kvm - open /dev/kvm. Return: descriptor, or -errno with words that name the way out. */
 int plan_open_kvm(struct err *e);
 
+/* A device that leads a serial line to the host. */
+struct plan_line {
+	char name[40]; /* "uart16550.0" */
+	struct serial_cfg *cfg;
+	struct fdset *fds; /* the descriptors of its process */
+	bool is_default;   /* a serial port that no option configured */
+	bool is_virtio;
+	u32 index; /* of its class, counted from 0 */
+};
+
 /*
- * plan_stdin_port - the next serial port, from device *at on, that wants standard input; *at is its
- * device. Return: its configuration, or NULL. Context: supervisor.
+ * plan_stdin_line - the line that standard input goes to, once the plan is open. Return: whether
+ * there is one. Context: supervisor.
  */
-struct serial_cfg *plan_stdin_port(struct plan *plan, u32 *at);
+bool plan_stdin_line(struct plan *plan, struct plan_line *line);
 
 /* plan_cfg - the configuration of device `i` of the setup. */
 static inline void *plan_cfg(struct plan *plan, u32 i)

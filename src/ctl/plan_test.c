@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A machine as it was asked for: devices and their options, files of every kind, who may open KVM.
-// test-sources: src/ctl/plan.c src/ctl/remote.c src/vm/remote_types.c src/dev/dev_class.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c src/util/opt.c src/virtio/vdev_class.c src/util/unix_socket.c
+// test-sources: src/ctl/plan.c src/ctl/remote.c src/vm/remote_types.c src/dev/dev_class.c src/util/err.c src/util/fd.c src/util/fdset.c src/util/log.c src/util/opt.c src/virtio/vdev_class.c src/util/unix_socket.c src/stream/serial_cfg.c
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "ctl/plan.h"
+#include "stream/serial_cfg.h"
 #include "util/fd.h"
 
 /* --- The host as the plan sees it ------------------------------------------------------------- */
@@ -74,6 +75,13 @@ u32 arch_vcpus_max(void)
 	return host.arch_max;
 }
 
+const char *arch_cmdline_base(const char *console)
+{
+	return !console                       ? "console=ttyS0 first"
+	       : strcmp(console, "hvc0") == 0 ? "console=hvc0 first"
+					      : "console=hvc1 first";
+}
+
 int arch_mem_layout(u64 mem_bytes, struct gmem_range *ranges, struct err *e)
 {
 	if (mem_bytes > host.mem_max_bytes)
@@ -84,7 +92,7 @@ int arch_mem_layout(u64 mem_bytes, struct gmem_range *ranges, struct err *e)
 
 /* --- Devices of this build -------------------------------------------------------------------- */
 
-enum { NR_LINES = 3 };
+enum { NR_LINES = 3, NR_PORTS = 2 };
 
 struct line_cfg {
 	u8 odd[5]; /* a size that needs rounding */
@@ -148,6 +156,94 @@ static const struct dev_class line_class = {
 	.cleanup = line_cleanup,
 };
 DEVICE_CLASS(line_class);
+
+/* Serial ports: the first is the terminal. */
+static void port_cfg_default(void *opaque, u32 index)
+{
+	struct serial_cfg *cfg = opaque;
+
+	cfg->type = index == 0 ? SERIAL_STDOUT : SERIAL_SINK;
+	cfg->wants_stdin = index == 0;
+}
+
+static struct serial_cfg *port_serial(void *cfg)
+{
+	return cfg;
+}
+
+static const struct dev_class port_class = {
+	.name = "port",
+	.nr_instances = NR_PORTS,
+	.cfg_bytes = sizeof(struct serial_cfg),
+	.opts = serial_opts,
+	.shorthand = "serial",
+	.cfg_default = port_cfg_default,
+	.cfg_instance = serial_cfg_instance,
+	.serial = port_serial,
+};
+DEVICE_CLASS(port_class);
+
+/* And one that is a virtio device. The first member is what the options store. */
+struct hose_cfg {
+	struct serial_cfg serial;
+	u32 more;
+};
+
+static struct serial_cfg *hose_serial(void *cfg)
+{
+	return &((struct hose_cfg *)cfg)->serial;
+}
+
+static int hose_open(void *opaque, struct fdset *fds, struct err *e)
+{
+	struct hose_cfg *cfg = opaque;
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	(void)e;
+	cfg->serial.out_fd_index = fdset_put(fds, &fd);
+	return 0;
+}
+
+static void hose_cleanup(const void *opaque)
+{
+	const struct hose_cfg *cfg = opaque;
+
+	nr_cleaned += cfg->serial.type == SERIAL_UNIX;
+}
+
+static const struct vdev_class hose_class = {
+	.name = "hose",
+	.cfg_bytes = sizeof(struct hose_cfg),
+	.opts = serial_line_opts,
+	.serial = hose_serial,
+	.open = hose_open,
+	.cleanup = hose_cleanup,
+};
+VDEV_CLASS(hose_class);
+
+/* A virtio device with options that come one by one. */
+struct card_cfg {
+	u32 a, b;
+};
+
+static const struct opt card_opts[] = {
+	{ .name = "a", OPT_U32(struct card_cfg, a, 1, 9), .arg = "N" },
+	{ .name = "b", OPT_U32(struct card_cfg, b, 1, 9), .arg = "N", .def = "7" },
+	{ .name = NULL },
+};
+static const struct vdev_shorthand card_words[] = {
+	{ .name = "card-a", .arg = "N", .key = "a", .joined = true },
+	{ .name = "card-b", .arg = "N", .key = "b", .joined = true },
+	{ .name = "card", .arg = "N", .key = "a" },
+	{ .name = NULL },
+};
+static const struct vdev_class card_class = {
+	.name = "card",
+	.cfg_bytes = sizeof(struct card_cfg),
+	.opts = card_opts,
+	.shorthands = card_words,
+};
+VDEV_CLASS(card_class);
 
 /* No options, no descriptors, nothing to clean. */
 static const struct dev_class button_class = { .name = "button", .nr_instances = 1 };
@@ -259,7 +355,7 @@ static void every_instance_of_the_build_is_there_with_its_defaults(void **state)
 	struct bench *b = *state;
 	const struct vm_setup *setup_of = &b->plan->setup;
 
-	assert_int_equal(setup_of->nr_devices, NR_LINES + 1);
+	assert_int_equal(setup_of->nr_devices, NR_LINES + NR_PORTS + 1);
 	for (u32 i = 0; i < NR_LINES; i++) {
 		assert_string_equal(line(b, i)->path, "nowhere");
 		assert_int_equal(line(b, i)->loud, i == 0);
@@ -341,6 +437,173 @@ static void a_configuration_too_large_is_refused(void **state)
 
 	assert_int_equal(plan_configure(b->plan, &big_class, "", &b->pe.err), -EINVAL);
 	assert_string_equal(b->pe.err.text, "big: configuration too large");
+}
+
+/* --- Shorthands ------------------------------------------------------------------------------- */
+
+static int add_card(struct bench *b, u32 word, const char *value)
+{
+	return plan_add_shorthand(b->plan, &card_class, &card_words[word], value, &b->pe.err);
+}
+
+static const struct card_cfg *card(const struct bench *b, u32 i)
+{
+	return (const void *)b->plan->vdevs[i].setup.cfg;
+}
+
+static void joined_shorthands_tell_of_one_instance(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(add_card(b, 2, "1"), 0);
+	assert_int_equal(add_card(b, 1, "2"), 0);
+	assert_int_equal(add_card(b, 2, "3"), 0);
+	assert_int_equal(add_card(b, 0, "4"), 0);
+	assert_int_equal(b->plan->nr_vdevs, 3);
+	assert_true(card(b, 0)->a == 1 && card(b, 0)->b == 7);
+	assert_true(card(b, 1)->a == 4 && card(b, 1)->b == 2);
+	assert_true(card(b, 2)->a == 3 && card(b, 2)->b == 7);
+	assert_int_equal(add_card(b, 0, "0"), -EINVAL);
+	assert_string_equal(b->pe.err.text, "card-a: a: 0 is out of range (1 to 9)");
+}
+
+/* --- Serial lines ----------------------------------------------------------------------------- */
+
+static struct serial_cfg *port(const struct bench *b, u32 index)
+{
+	for (u32 i = 0; i < b->plan->setup.nr_devices; i++)
+		if (strcmp(b->plan->setup.devices[i].name, "port") == 0 &&
+		    b->plan->setup.devices[i].index == index)
+			return plan_cfg(b->plan, i);
+	fail();
+	return NULL;
+}
+
+static const struct serial_cfg *hose(const struct bench *b, u32 index)
+{
+	return hose_serial(b->plan->vdevs[index].setup.cfg);
+}
+
+static void add_hose(struct bench *b, const char *text)
+{
+	assert_int_equal(plan_add_vdev(b->plan, &hose_class, text, &b->pe.err), 0);
+}
+
+/* The line that standard input goes to, once the machine is open. */
+static const char *stdin_line(struct bench *b)
+{
+	static struct plan_line line;
+
+	assert_int_equal(open_well(b), 0);
+	return plan_stdin_line(b->plan, &line) ? line.name : "";
+}
+
+static void the_first_port_is_the_terminal(void **state)
+{
+	struct bench *b = *state;
+
+	assert_string_equal(stdin_line(b), "port.0");
+	assert_string_equal(b->plan->setup.boot.cmdline, "console=ttyS0 first");
+}
+
+static void a_virtio_line_leads_to_standard_output_beside_it(void **state)
+{
+	struct bench *b = *state;
+
+	add_hose(b, NULL);
+	assert_string_equal(stdin_line(b), "port.0");
+	assert_int_equal(port(b, 0)->type, SERIAL_STDOUT);
+	assert_int_equal(hose(b, 0)->type, SERIAL_STDOUT);
+	assert_string_equal(b->plan->setup.boot.cmdline, "console=ttyS0 first");
+}
+
+static void standard_input_goes_to_the_first_virtio_line_when_no_port_has_it(void **state)
+{
+	struct bench *b = *state;
+	struct plan_line line;
+
+	assert_int_equal(plan_configure(b->plan, &port_class, "sink", &b->pe.err), 0);
+	add_hose(b, "file=log");
+	add_hose(b, "stdout");
+	add_hose(b, "stdout");
+	assert_string_equal(stdin_line(b), "hose.1");
+	assert_true(plan_stdin_line(b->plan, &line));
+	assert_ptr_equal(line.fds, &b->plan->vdevs[1].fds);
+	assert_ptr_equal(line.cfg, hose(b, 1));
+}
+
+static void a_line_that_asks_for_standard_input_takes_it_from_the_first_port(void **state)
+{
+	struct bench *b = *state;
+
+	add_hose(b, "sink,stdin");
+	assert_string_equal(stdin_line(b), "hose.0");
+	assert_int_equal(hose(b, 0)->type, SERIAL_SINK);
+	assert_int_equal(port(b, 0)->type, SERIAL_STDOUT);
+}
+
+static void a_port_that_was_asked_to_have_it_does_not_yield(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(plan_configure(b->plan, &port_class, "stdout,stdin", &b->pe.err), 0);
+	add_hose(b, "stdin");
+	assert_int_equal(open_well(b), -EINVAL);
+	assert_string_equal(b->pe.err.text,
+			    "stdin goes to one port, and both port.0 and hose.0 want it");
+}
+
+static void a_virtio_console_takes_over_the_terminal(void **state)
+{
+	struct bench *b = *state;
+
+	strcat(b->plan->setup.boot.cmdline, " quiet");
+	add_hose(b, "sink");
+	add_hose(b, "console");
+	assert_string_equal(stdin_line(b), "hose.1");
+	assert_int_equal(port(b, 0)->type, SERIAL_SINK);
+	assert_string_equal(b->plan->setup.boot.cmdline, "console=hvc1 first quiet");
+}
+
+static void a_port_that_was_configured_stays_beside_a_virtio_console(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(plan_configure(b->plan, &port_class, "type=stdout,stdin", &b->pe.err), 0);
+	add_hose(b, "console");
+	assert_string_equal(stdin_line(b), "port.0");
+	assert_int_equal(port(b, 0)->type, SERIAL_STDOUT);
+	assert_string_equal(b->plan->setup.boot.cmdline, "console=hvc0 first");
+}
+
+static void a_virtio_console_that_leads_elsewhere_leaves_the_terminal(void **state)
+{
+	struct bench *b = *state;
+
+	add_hose(b, "unix=path,console");
+	assert_string_equal(stdin_line(b), "port.0");
+	assert_string_equal(b->plan->setup.boot.cmdline, "console=hvc0 first");
+}
+
+static void the_kernel_has_one_console(void **state)
+{
+	struct bench *b = *state;
+
+	add_hose(b, "console");
+	add_hose(b, "file=log,console");
+	assert_int_equal(open_well(b), -EINVAL);
+	assert_string_equal(b->pe.err.text,
+			    "the kernel has one console, and both hose.0 and hose.1 are to be it");
+}
+
+static void words_of_a_virtio_line_that_clash_are_told_with_its_name(void **state)
+{
+	struct bench *b = *state;
+
+	add_hose(b, "type=unix");
+	b->plan->dry_run = true;
+	assert_int_equal(open_well(b), -EINVAL);
+	assert_string_equal(b->pe.err.text, "hose.0: type=unix needs path=PATH");
 }
 
 /* --- Files ------------------------------------------------------------------------------------ */
@@ -602,17 +865,20 @@ static void as_many_cpus_as_the_limit_are_fine(void **state)
 static void destroying_closes_and_cleans_every_instance(void **state)
 {
 	struct plan *plan = plan_create();
+	int kernel_fd, kvm_fd, hose_fd;
 	struct plan_err pe;
-	int kernel_fd, kvm_fd;
 
 	make_file(*state, "kernel", 100);
 	snprintf(plan->kernel_path, PATH_MAX, "%s", path_of(*state, "kernel"));
+	assert_int_equal(plan_add_vdev(plan, &hose_class, "unix=path", &pe.err), 0);
 	assert_int_equal(plan_open(plan, &pe), 0);
 	kernel_fd = plan->fds.fds[0];
 	kvm_fd = plan->kvm_fd;
+	hose_fd = plan->vdevs[0].fds.fds[0];
 	plan_destroy(plan);
-	assert_int_equal(nr_cleaned, NR_LINES);
+	assert_int_equal(nr_cleaned, NR_LINES + 1);
 	assert_int_equal(fcntl(kernel_fd, F_GETFD), -1);
+	assert_int_equal(fcntl(hose_fd, F_GETFD), -1);
 	assert_int_equal(fcntl(kvm_fd, F_GETFD), -1);
 	plan_destroy(NULL);
 }
@@ -628,6 +894,17 @@ int main(void)
 		T(more_options_than_instances_are_refused),
 		T(wrong_words_are_told_with_the_option_and_change_nothing),
 		T(a_configuration_too_large_is_refused),
+		T(joined_shorthands_tell_of_one_instance),
+		T(the_first_port_is_the_terminal),
+		T(a_virtio_line_leads_to_standard_output_beside_it),
+		T(standard_input_goes_to_the_first_virtio_line_when_no_port_has_it),
+		T(a_line_that_asks_for_standard_input_takes_it_from_the_first_port),
+		T(a_port_that_was_asked_to_have_it_does_not_yield),
+		T(a_virtio_console_takes_over_the_terminal),
+		T(a_port_that_was_configured_stays_beside_a_virtio_console),
+		T(a_virtio_console_that_leads_elsewhere_leaves_the_terminal),
+		T(the_kernel_has_one_console),
+		T(words_of_a_virtio_line_that_clash_are_told_with_its_name),
 		T(kernel_initrd_and_devices_are_opened_in_order),
 		T(without_an_initrd_there_is_none),
 		T(what_is_no_file_is_refused_and_called_what_it_is),

@@ -199,7 +199,9 @@ static void signal_ready(struct evl_source *source, u32 epoll_events)
 	char why[64];
 
 	(void)epoll_events;
-	if (number == 0)
+	if (number == SIGWINCH)
+		member_tell_terminal_size(&s->device);
+	if (number == 0 || number == SIGWINCH)
 		return;
 	snprintf(why, sizeof(why), "stopped by signal %u (%s)", number, strsignal((int)number));
 	server_stop(s, why);

@@ -213,23 +213,22 @@ static void pipe_ready(struct evl_source *source, u32 epoll_events)
 		input_move(sup);
 }
 
-/* The serial port that wants standard input gets the read end of a pipe. */
+/* The line that wants standard input gets the read end of a pipe. */
 static int input_make_pipe(struct plan *plan, int *write_fd, struct err *e)
 {
-	u32 at = 0;
-	struct serial_cfg *cfg = plan_stdin_port(plan, &at);
+	struct plan_line line;
 	int ends[2];
 
 	*write_fd = -1;
-	if (!cfg)
+	if (!plan_stdin_line(plan, &line))
 		return 0;
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
 		return err_errno(e, -errno, "make a pipe for the console's input");
 	*write_fd = ends[1];
-	cfg->in_fd_index = fdset_put(&plan->fds, &ends[0]);
+	line.cfg->in_fd_index = fdset_put(line.fds, &ends[0]);
 	plan->setup.nr_fds = plan->fds.count;
 	fd_close(&ends[0]);
-	return cfg->in_fd_index < 0 ? err_errno(e, cfg->in_fd_index, "console input") : 0;
+	return line.cfg->in_fd_index < 0 ? err_errno(e, line.cfg->in_fd_index, "console input") : 0;
 }
 
 static int input_start(struct supervisor *sup, struct err *e)
@@ -321,6 +320,7 @@ static void channel_ready(struct evl_source *source, u32 epoll_events)
 	case MESSAGE_POWER_BUTTON:
 	case MESSAGE_FRONT_END:
 	case MESSAGE_GRANT:
+	case MESSAGE_TERMINAL_SIZE:
 		break;
 	}
 }
@@ -363,6 +363,11 @@ static void signal_ready(struct evl_source *source, u32 epoll_events)
 	(void)epoll_events;
 	if (number == 0)
 		return;
+	if (number == SIGWINCH) {
+		for (u32 i = 0; i < sup->nr_devices; i++)
+			member_tell_terminal_size(&sup->devices[i]);
+		return;
+	}
 	sup->stop_signal = number;
 	snprintf(why, sizeof(why), "stopped by signal %u (%s)", number, strsignal((int)number));
 	supervisor_stop(sup, 128 + (s32)number, why);

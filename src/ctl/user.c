@@ -39,27 +39,28 @@ void user_log_start(const bool *finished)
 	log_set_sink(log_to_stderr, (void *)(uintptr_t)finished);
 }
 
-static sigset_t ending_signals(void)
+/* Those that end the process, and the one that tells of a terminal's new size. */
+static sigset_t held_signals(void)
 {
-	static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	static const int held[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH };
 	sigset_t set;
 
 	sigemptyset(&set);
-	for (u32 i = 0; i < ARRAY_SIZE(ending); i++)
-		sigaddset(&set, ending[i]);
+	for (u32 i = 0; i < ARRAY_SIZE(held); i++)
+		sigaddset(&set, held[i]);
 	return set;
 }
 
 void user_hold_signals(void)
 {
-	sigset_t set = ending_signals();
+	sigset_t set = held_signals();
 
 	sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
 int user_signal_fd(struct err *e)
 {
-	sigset_t set = ending_signals();
+	sigset_t set = held_signals();
 	int fd;
 
 	user_hold_signals();

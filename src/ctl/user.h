@@ -18,8 +18,8 @@ void user_put_words(const char *words, int timeout_ms);
 void user_log_start(const bool *finished);
 
 /*
- * user_hold_signals - from now on the signals that end this process wait for user_signal_fd, so
- * that nothing made for it is left behind. Context: before anything is made.
+ * user_hold_signals - from now on the signals that end this process, and SIGWINCH, wait for
+ * user_signal_fd, so that nothing made for it is left behind. Context: before anything is made.
  */
 void user_hold_signals(void);
 

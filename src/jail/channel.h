@@ -5,12 +5,14 @@
 #include "util/types.h"
 
 enum message_type {
-	/* supervisor to vm; a process's setup is its first message and has no header */
+	/* supervisor to a process, whose setup is its first message and has no header. To vm: */
 	MESSAGE_STOP = 1,
 	MESSAGE_BREAK,        /* on the console's line */
 	MESSAGE_POWER_BUTTON, /* pressed once */
 	MESSAGE_FRONT_END,    /* with a descriptor, for a device that serves one after another */
-	MESSAGE_GRANT, /* to a device's ask, with its cookie; code: 0, with a descriptor, or -errno */
+	/* to a device */
+	MESSAGE_GRANT, /* to its ask, with its cookie; code: 0, with a descriptor, or -errno */
+	MESSAGE_TERMINAL_SIZE, /* code: rows << 16 | columns of the terminal its line leads to */
 	/* a process to the supervisor */
 	/* jailed, filtered, about to see the guest's first byte; again, when it may get the next
 	 * front-end */

@@ -87,8 +87,9 @@ u32 arch_vcpus_max(void);
 
 /*
  * arch_cmdline_base - the words that every kernel command line starts with ("console=ttyS0 ...").
+ * `console`: what Linux calls its console ("hvc0"); NULL: the first serial port, if there are any.
  */
-const char *arch_cmdline_base(void);
+const char *arch_cmdline_base(const char *console);
 
 /* arch_irqchip_create - in-kernel interrupt controllers and timers, before any vCPU. */
 int arch_irqchip_create(struct kvm_vm *vm, struct err *e);

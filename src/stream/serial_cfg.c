@@ -61,6 +61,21 @@ static const char *const type_words[] = {
 	NULL,
 };
 
+/* As a choice, but whether there was one is known afterwards. */
+static int option_type(void *options, const struct opt *opt, const char *value, struct err *e)
+{
+	static const struct opt choice[] = {
+		{ .name = "type", OPT_CHOICE(struct serial_cfg, type, type_words) },
+		{ .name = NULL },
+	};
+	struct serial_cfg *cfg = options;
+
+	if (cfg->type_given)
+		return err_set(e, -EINVAL, "'%s' is given twice", opt->name);
+	cfg->type_given = true;
+	return opt_parse_value(choice, cfg, opt->name, value, e);
+}
+
 /* Shared by the tables, in the order help shows them. */
 #define OUTPUT_OPTS                                                                 \
 	{                                                                           \
@@ -87,9 +102,9 @@ static const char *const type_words[] = {
 		},                                                                        \
 		{                                                                         \
 			.name = "type",                                                   \
-			OPT_CHOICE(struct serial_cfg, type, type_words),                  \
+			OPT_CALL(option_type),                                            \
 			.arg = "TYPE",                                                    \
-			.help = HELP("the long form of the words above"),                 \
+			.help = HELP("the long form: stdout, sink, file, unix"),          \
 		},                                                                        \
 	{                                                                                 \
 		.name = "path", OPT_CALL(option_path), .arg = "PATH",                     \
@@ -121,6 +136,11 @@ const struct opt serial_opts[] = {
 const struct opt serial_line_opts[] = {
 	LINE_OPTS,
 	STDIN_OPT,
+	{
+		.name = "console",
+		OPT_FLAG(struct serial_cfg, console),
+		.help = HELP("the kernel's console, in place of the first serial port"),
+	},
 	{ .name = NULL },
 };
 
@@ -136,11 +156,20 @@ u32 serial_cfg_instance(const void *opaque)
 	return cfg->num > 0 ? cfg->num - 1 : UINT32_MAX;
 }
 
-/* Bare words, type= and path= become one type, or an error that names the two that clash. */
-static int serial_cfg_resolve(struct serial_cfg *cfg, struct err *e)
+static bool is_said(const struct serial_cfg *cfg)
 {
-	bool takes_path = cfg->type == SERIAL_FILE || cfg->type == SERIAL_UNIX;
+	return cfg->as_stdout || cfg->as_sink || cfg->type_given || cfg->path[0] ||
+	       cfg->type != SERIAL_SINK;
+}
 
+/* Bare words, type= and path= become one type, or an error that names the two that clash. */
+static int serial_cfg_resolve(struct serial_cfg *cfg, enum serial_type unsaid, struct err *e)
+{
+	bool takes_path;
+
+	if (!is_said(cfg))
+		cfg->type = unsaid;
+	takes_path = cfg->type == SERIAL_FILE || cfg->type == SERIAL_UNIX;
 	if (cfg->as_stdout && cfg->as_sink)
 		return err_set(e, -EINVAL, "stdout and sink exclude each other");
 	if ((cfg->as_stdout && cfg->type != SERIAL_SINK && cfg->type != SERIAL_STDOUT) ||
@@ -160,6 +189,11 @@ static int serial_cfg_resolve(struct serial_cfg *cfg, struct err *e)
 	if (cfg->type == SERIAL_UNIX && cfg->wants_stdin)
 		return err_set(e, -EINVAL, "unix=%s has its own input: leave stdin out", cfg->path);
 	return 0;
+}
+
+int serial_line_resolve(struct serial_cfg *cfg, struct err *e)
+{
+	return serial_cfg_resolve(cfg, SERIAL_STDOUT, e);
 }
 
 /* --- Opening --------------------------------------------------------------------------------- */
@@ -228,7 +262,7 @@ int serial_cfg_open(void *opaque, u32 index, struct fdset *fds, struct err *e)
 	cfg->in_fd_index = -1;
 	cfg->out_fd_index = -1;
 	cfg->listen_fd_index = -1;
-	status = serial_cfg_resolve(cfg, e);
+	status = serial_cfg_resolve(cfg, SERIAL_SINK, e);
 	if (status < 0)
 		return status;
 	switch ((enum serial_type)cfg->type) {

@@ -21,9 +21,10 @@ struct serial_cfg {
 	u32 type;                /* enum serial_type */
 	u32 num;                 /* the port the user named, from 1; 0 for the next free one */
 	u32 path_type;           /* file= or unix= as a type, SERIAL_SINK when neither was given */
+	bool type_given;         /* by type= */
 	bool as_stdout, as_sink; /* the bare words, until serial_cfg_open makes a type of them */
 	bool wants_stdin;        /* the supervisor hands standard input over through in_fd_index */
-	bool console;            /* the kernel's console: the first port is it anyway */
+	bool console;            /* the kernel's console; of the serial ports the first one is */
 	int in_fd_index, out_fd_index, listen_fd_index; /* into the fdset; -1 for none */
 	struct unix_id socket_id; /* which socket serial_cfg_cleanup may remove */
 	char path[SERIAL_PATH_BYTES];
@@ -32,7 +33,8 @@ struct serial_cfg {
 /* Options of serial ports (stdout, sink, file=, unix=, type=, path=, num=, stdin, console). */
 extern const struct opt serial_opts[];
 
-/* Options of a line that is no numbered port: stdout, sink, file=, unix=, type=, path=, stdin. */
+/* Options of a line that is no numbered port (stdout, sink, file=, unix=, type=, path=, stdin,
+ * console). */
 extern const struct opt serial_line_opts[];
 
 /* Options of a console without input: stdout, sink, file=. */
@@ -40,6 +42,12 @@ extern const struct opt serial_output_opts[];
 
 /* serial_cfg_instance - a class's cfg_instance: num - 1, or UINT32_MAX for the next free port. */
 u32 serial_cfg_instance(const void *cfg);
+
+/*
+ * serial_line_resolve - of serial_line_opts: make one type of what was said, standard output of
+ * nothing; may be called again. Return: 0, or -EINVAL with the words that clash.
+ */
+int serial_line_resolve(struct serial_cfg *cfg, struct err *e);
 
 /*
  * serial_cfg_open - a class's open: check that the options make sense together and open what they

@@ -93,6 +93,40 @@ static void long_and_short_words_mean_the_same(void **state)
 	assert_int_equal(b->cfg.type, SERIAL_SINK);
 }
 
+/* What a virtio device makes of its options, which the supervisor looks at before it is opened. */
+static u32 line_type(struct bench *b, const char *text)
+{
+	memset(&b->cfg, 0, sizeof(b->cfg));
+	opt_defaults(serial_line_opts, &b->cfg);
+	if (text)
+		assert_int_equal(opt_parse_pairs(serial_line_opts, &b->cfg, text, &b->e), 0);
+	for (u32 i = 0; i < 2; i++)
+		assert_int_equal(serial_line_resolve(&b->cfg, &b->e), 0);
+	return b->cfg.type;
+}
+
+static void a_line_of_which_nothing_is_said_leads_to_standard_output(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(line_type(b, NULL), SERIAL_STDOUT);
+	assert_int_equal(line_type(b, "stdin,console"), SERIAL_STDOUT);
+	assert_true(b->cfg.wants_stdin && b->cfg.console);
+	assert_int_equal(line_type(b, "sink"), SERIAL_SINK);
+	assert_int_equal(line_type(b, "type=sink"), SERIAL_SINK);
+	assert_int_equal(line_type(b, "unix=path"), SERIAL_UNIX);
+	assert_int_equal(line_type(b, "type=file,path=path"), SERIAL_FILE);
+}
+
+static void a_line_s_words_that_clash_are_refused(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(opt_parse_pairs(serial_line_opts, &b->cfg, "type=unix", &b->e), 0);
+	assert_int_equal(serial_line_resolve(&b->cfg, &b->e), -EINVAL);
+	assert_string_equal(b->e.text, "type=unix needs path=PATH");
+}
+
 static void words_that_clash_are_refused_with_words(void **state)
 {
 	static const char *const clashes[] = {
@@ -112,6 +146,7 @@ static void words_that_clash_are_refused_with_words(void **state)
 		"type=pty",
 		"fiel=a",
 		"type=stdout,sink",
+		"type=sink,type=sink",
 	};
 	struct bench *b = *state;
 
@@ -300,6 +335,8 @@ int main(void)
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 		T(nothing_said_is_a_sink),
 		T(long_and_short_words_mean_the_same),
+		T(a_line_of_which_nothing_is_said_leads_to_standard_output),
+		T(a_line_s_words_that_clash_are_refused),
 		T(words_that_clash_are_refused_with_words),
 		T(standard_output_is_not_made_nonblocking),
 		T(a_file_as_standard_output_keeps_its_shared_position),

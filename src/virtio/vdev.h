@@ -22,11 +22,13 @@ struct vdev;
 
 /*
  * An option of `kiln run` that makes an instance: `--disk FILE` is --device virtio-blk,path=FILE,ro.
- * Tables end with an entry whose name is NULL.
+ * Those that are `joined` tell of one instance together, which the first of them makes. Tables end
+ * with an entry whose name is NULL.
  */
 struct vdev_shorthand {
-	const char *name;  /* the word after "--" */
-	char letter;       /* after a single "-"; 0 for none */
+	const char *name; /* the word after "--" */
+	char letter;      /* after a single "-"; 0 for none */
+	bool joined;
 	const char *arg;   /* what the value is, as help shows it */
 	const char *key;   /* of the class's options: takes the value as it is, commas too */
 	const char *pairs; /* further options, "ro"; NULL for none */
@@ -109,6 +111,11 @@ struct vdev_class {
 	 */
 	void (*config_read)(struct vdev *v, u8 *config);
 	void (*config_write)(struct vdev *v, u32 offset, const u8 *src, u32 len);
+	/*
+	 * terminal_size - of a serial line: the terminal it leads to has so many columns and rows
+	 * now. May be NULL. Context: worker.
+	 */
+	void (*terminal_size)(struct vdev *v, u16 cols, u16 rows);
 };
 
 #define VDEV_CLASS(object) REGISTER("kiln_vdevs", object)

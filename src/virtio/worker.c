@@ -226,6 +226,7 @@ static void worker_take_front_end(struct worker *w, int *fd)
 static void channel_ready(struct evl_source *source, u32 epoll_events)
 {
 	struct worker *w = container_of(source, struct worker, channel_source);
+	const struct vdev_class *cls = w->v->cls;
 	struct message message;
 	cleanup_fd int fd = -1;
 	int got = channel_receive_fd(PROCESS_FD_CHANNEL, &message, &fd);
@@ -237,9 +238,10 @@ static void channel_ready(struct evl_source *source, u32 epoll_events)
 		evl_stop(&w->evl);
 	else if (message.type == MESSAGE_FRONT_END && w->one_by_one)
 		worker_take_front_end(w, &fd);
-	else if (message.type == MESSAGE_GRANT && w->v->cls->granted)
-		w->v->cls->granted(w->v, message.cookie,
-				   message.code < 0 ? message.code : fd_take(&fd));
+	else if (message.type == MESSAGE_GRANT && cls->granted)
+		cls->granted(w->v, message.cookie, message.code < 0 ? message.code : fd_take(&fd));
+	else if (message.type == MESSAGE_TERMINAL_SIZE && cls->terminal_size)
+		cls->terminal_size(w->v, (u16)message.code, (u16)((u32)message.code >> 16));
 }
 
 /* Where requests and the supervisor's messages come from. */
@@ -249,7 +251,7 @@ static int worker_connect(struct worker *w, struct err *e)
 
 	if (!w->one_by_one)
 		status = vhost_backend_start(&w->backend, &worker_ops, &w->evl, &vhost_fd, e);
-	if (status < 0 || !(w->one_by_one || w->v->cls->granted))
+	if (status < 0)
 		return status;
 	status = evl_add(&w->evl, &w->channel_source, PROCESS_FD_CHANNEL, EPOLLIN, channel_ready);
 	return status < 0 ? err_errno(e, status, "listen to the supervisor") : 0;

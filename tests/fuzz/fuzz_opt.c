@@ -57,9 +57,9 @@ int arch_mem_layout(u64 mem_bytes, struct gmem_range *ranges, struct err *e)
 	abort();
 }
 
-const char *arch_cmdline_base(void)
+const char *arch_cmdline_base(const char *console)
 {
-	return "console=ttyS0";
+	return console ? "console=hvc0" : "console=ttyS0";
 }
 
 /* --- A table with every kind ------------------------------------------------------------------ */
@@ -99,6 +99,7 @@ static const struct opt every_opts[] = {
 	{ .name = NULL },
 };
 
+/* Where words were parsed, help may have been asked for. */
 static void check_failure(int status, const struct err *e)
 {
 	if (status == -ECANCELED) /* help was asked for */
@@ -220,7 +221,6 @@ static void try_run_words(char *text)
 	memset(&options, 0, sizeof(options));
 	options.plan = plan;
 	cmdline = plan->setup.boot.cmdline;
-	snprintf(plan->setup.boot.cmdline, ARCH_CMDLINE_BYTES, "%s", arch_cmdline_base());
 	opt_defaults(run_make_opts(), &options);
 	status = opt_parse_words(run_make_opts(), &options, argc, argv, run_positional, &e);
 	if (status == 0)
@@ -230,7 +230,8 @@ static void try_run_words(char *text)
 	else
 		check_failure(status, &e);
 	expect(strnlen(cmdline, ARCH_CMDLINE_BYTES) < ARCH_CMDLINE_BYTES &&
-		       strncmp(cmdline, arch_cmdline_base(), strlen(arch_cmdline_base())) == 0,
+		       strncmp(cmdline, arch_cmdline_base(NULL), strlen(arch_cmdline_base(NULL))) ==
+			       0,
 	       "a broken command line");
 	check_lines(plan);
 	plan_destroy(plan);

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
 #include <linux/vhost.h>
@@ -283,6 +284,7 @@ static const struct call supervisor_allowed[] = {
 	CALL(pidfd_send_signal, 3, SIGKILL, 0, 0),
 	CALL(waitid, 1, 12, ADDRESS, WEXITED, 0),
 	CALL(ioctl, 0, TCSETS, ADDRESS),
+	CALL(ioctl, 1, TIOCGWINSZ, ADDRESS),
 	CALL(tkill, 12, SIGSEGV),
 #if defined(__x86_64__)
 	CALL(poll, ADDRESS, 1, 0),
@@ -299,6 +301,7 @@ static const struct call supervisor_denied[] = {
 	CALL(ioctl, 3, KVM_RUN, 0),
 	CALL(ioctl, 3, KVM_CREATE_VM, 0),
 	IOCTL(KVM_IRQ_LINE),
+	CALL(ioctl, 1, TIOCSWINSZ, ADDRESS),
 	CALL(pidfd_send_signal, 3, SIGSTOP, 0, 0),
 	CALL(prctl, PR_SET_NAME, ADDRESS),
 	CALL(memfd_create, ADDRESS, 0),
@@ -309,6 +312,7 @@ static const struct call supervisor_denied[] = {
 };
 
 static const struct call serve_allowed[] = {
+	CALL(ioctl, 1, TIOCGWINSZ, ADDRESS),
 	CALL(epoll_ctl, 3, EPOLL_CTL_MOD, 4, ADDRESS),
 	CALL(epoll_pwait, 3, ADDRESS, 1, (u64)-1, 0, 8),
 	CALL(accept4, 3, 0, 0, SOCK_CLOEXEC),
@@ -385,6 +389,81 @@ static const struct call vsock_denied[] = {
 	IOCTL(VHOST_VSOCK_SET_GUEST_CID),
 	IOCTL(VHOST_SET_LOG_BASE),
 	IOCTL(KVM_RUN),
+};
+
+/* The processes of virtio devices: all of them, then each beside what all may do. */
+static const char *const workers[] = { "virtio_rng", "virtio_blk", "virtio_net", "virtio_console",
+				       "virtio_balloon" };
+
+static const struct call worker_allowed[] = {
+	CALL(epoll_ctl, 3, EPOLL_CTL_ADD, 4, ADDRESS),
+	CALL(epoll_pwait, 3, ADDRESS, 1, (u64)-1, 0, 8),
+	CALL(recvmsg, 1, ADDRESS, MSG_CMSG_CLOEXEC | MSG_DONTWAIT),
+	CALL(sendmsg, 1, ADDRESS, MSG_NOSIGNAL | MSG_DONTWAIT),
+	CALL(recvfrom, 0, ADDRESS, 512, MSG_DONTWAIT | MSG_TRUNC, 0, 0),
+	CALL(sendto, 0, ADDRESS, 512, MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0),
+	CALL(fstat, 3, ADDRESS),
+	CALL(mmap, 0, 1 << 28, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, 3, 0),
+	CALL(madvise, ADDRESS, 1 << 28, MADV_DONTDUMP),
+	CALL(timerfd_settime, 3, 0, ADDRESS, 0),
+};
+
+static const struct call worker_denied[] = {
+	CALL(ioctl, 3, KVM_RUN, 0),
+	CALL(ioctl, 3, KVM_CREATE_VM, 0),
+	IOCTL(TUNSETIFF),
+	IOCTL(TUNSETPERSIST),
+	IOCTL(TCSETS),
+	CALL(recvfrom, 0, ADDRESS, 1, 0, ADDRESS, ADDRESS),
+	CALL(seccomp, SECCOMP_SET_MODE_FILTER, 0, ADDRESS),
+	CALL(clone, THREAD_FLAGS),
+	CALL(tkill, 1, SIGUSR1),
+	CALL(rt_sigaction, SIGSYS, ADDRESS, 0, 8),
+	CALL(prctl, PR_SET_NAME, ADDRESS),
+	CALL(memfd_create, ADDRESS, 0),
+	CALL(ftruncate, 3, 0),
+	CALL(fcntl, 3, F_DUPFD_CLOEXEC, 0),
+	CALL(fcntl, 3, F_ADD_SEALS, 1),
+};
+
+static const struct call net_allowed[] = {
+	CALL(readv, 3, ADDRESS, 2),
+	CALL(writev, 3, ADDRESS, 2),
+	IOCTL(TUNSETOFFLOAD),
+	IOCTL(TUNSETQUEUE),
+};
+
+static const struct call net_denied[] = {
+	IOCTL(TUNSETVNETHDRSZ),
+	IOCTL(TUNSETSNDBUF),
+	IOCTL(TUNSETOWNER),
+	IOCTL(TUNATTACHFILTER),
+	CALL(accept4, 3, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK),
+	CALL(madvise, ADDRESS, 4096, MADV_REMOVE),
+};
+
+static const struct call console_allowed[] = {
+	CALL(accept4, 3, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK),
+};
+
+static const struct call console_denied[] = {
+	CALL(accept4, 3, ADDRESS, ADDRESS, SOCK_CLOEXEC | SOCK_NONBLOCK),
+	CALL(accept4, 3, 0, 0, 0),
+	CALL(readv, 3, ADDRESS, 2),
+	IOCTL(TIOCGWINSZ),
+	IOCTL(TIOCSWINSZ),
+};
+
+static const struct call balloon_allowed[] = {
+	CALL(madvise, ADDRESS, 4096, MADV_REMOVE),
+	CALL(madvise, ADDRESS, 4096, MADV_DONTNEED),
+};
+
+static const struct call balloon_denied[] = {
+	CALL(madvise, ADDRESS, 4096, MADV_DOFORK),
+	CALL(madvise, ADDRESS, 4096, MADV_DODUMP),
+	CALL(fallocate, 3, 3, 0, 4096),
+	CALL(accept4, 3, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK),
 };
 
 /* ---- asking ---- */
@@ -530,6 +609,37 @@ static void a_vsock_can_move_bytes_and_drive_the_kernel_s(void **state)
 	(void)state;
 	ASSERT_ALLOWS("virtio_vsock", vsock_allowed);
 	ASSERT_DENIES("virtio_vsock", vsock_denied);
+}
+
+static void every_virtio_device_can_serve_its_rings_and_nothing_of_the_machine(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(workers); i++) {
+		ASSERT_ALLOWS(workers[i], worker_allowed);
+		ASSERT_ALLOWS(workers[i], common_allowed);
+		ASSERT_DENIES(workers[i], worker_denied);
+	}
+}
+
+static void a_network_card_moves_frames_and_leaves_its_tap_as_it_is(void **state)
+{
+	(void)state;
+	ASSERT_ALLOWS("virtio_net", net_allowed);
+	ASSERT_DENIES("virtio_net", net_denied);
+}
+
+static void a_console_takes_clients_and_leaves_terminals_alone(void **state)
+{
+	(void)state;
+	ASSERT_ALLOWS("virtio_console", console_allowed);
+	ASSERT_DENIES("virtio_console", console_denied);
+}
+
+static void a_balloon_gives_memory_back_and_does_nothing_else_to_it(void **state)
+{
+	(void)state;
+	ASSERT_ALLOWS("virtio_balloon", balloon_allowed);
+	ASSERT_DENIES("virtio_balloon", balloon_denied);
 }
 
 static void nobody_opens_makes_or_becomes_anything(void **state)
@@ -796,6 +906,10 @@ int main(void)
 		T(a_vcpu_can_run_its_guest_and_drive_devices),
 		T(a_vcpu_can_do_nothing_else),
 		T(a_vsock_can_move_bytes_and_drive_the_kernel_s),
+		T(every_virtio_device_can_serve_its_rings_and_nothing_of_the_machine),
+		T(a_network_card_moves_frames_and_leaves_its_tap_as_it_is),
+		T(a_console_takes_clients_and_leaves_terminals_alone),
+		T(a_balloon_gives_memory_back_and_does_nothing_else_to_it),
 		T(nobody_opens_makes_or_becomes_anything),
 		T(every_filter_is_one_that_kernels_take),
 		T(other_architectures_calls_kill_under_every_policy),

@@ -3,7 +3,8 @@
 //
 // Nothing is dropped on the way: a request for output is kept, and no other one taken, while the
 // host does not read (stream.h); input is read from the host only when the guest has a buffer for
-// it. So at most one request of each ring is in our hands, the one that was popped last.
+// it. So at most one request of each ring is in our hands, the one that was popped last. (Linux waits
+// for its output with interrupts off: a vCPU that writes stands still until the host reads.)
 #include "console.h"
 
 #include <stdio.h>
@@ -169,6 +170,16 @@ static int console_kick(struct vdev *v, u32 qi)
 	return MIN(status, 0);
 }
 
+/* Linux looks at the size only when it is told that it changed. */
+static int console_queue_start(struct vdev *v, u32 qi)
+{
+	const struct console *c = v->priv;
+
+	if (qi == CONSOLE_TX && (c->cols > 0 || c->rows > 0) && vdev_has(v, CONSOLE_F_SIZE))
+		v->host->config_changed(v->host, v);
+	return 0;
+}
+
 /*
  * What is in our hands goes back into the ring unseen: a reset forgets it, and whoever starts the
  * ring again where it stopped has it once more. (The part of an output that had room comes twice
@@ -214,9 +225,11 @@ void console_set_size(struct vdev *v, u16 cols, u16 rows)
 static int console_open(void *opaque, struct fdset *fds, struct err *e)
 {
 	struct console_cfg *cfg = opaque;
-	int status = serial_cfg_open(&cfg->serial, 0, fds, e);
+	int status = serial_line_resolve(&cfg->serial, e);
 	struct winsize size;
 
+	if (status == 0)
+		status = serial_cfg_open(&cfg->serial, 0, fds, e);
 	if (status == 0 && cfg->serial.type == SERIAL_STDOUT &&
 	    ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) {
 		cfg->cols = size.ws_col;
@@ -277,8 +290,10 @@ static const struct vdev_class console_class = {
 	.start = console_start,
 	.destroy = console_destroy,
 	.kick = console_kick,
+	.queue_start = console_queue_start,
 	.queue_stop = console_queue_stop,
 	.config_read = console_config_read,
+	.terminal_size = console_set_size,
 };
 
 VDEV_CLASS(console_class);

@@ -419,7 +419,7 @@ static bool tap_receive_direct(struct net_pair *p)
 {
 	struct iovec *iov = net_of(p->v)->iov;
 	struct gcur c = rx_cursor(p);
-	struct net_header h = { 0 };
+	struct net_header h = { 0 }; /* readv writes it, which linters do not know */
 	const char *fault;
 	size_t room = 0;
 	u32 nr = 0;
@@ -964,12 +964,27 @@ static const struct vdev_shorthand net_shorthands[] = {
 	  .arg = "PATH",
 	  .key = "passt",
 	  .help = HELP("network card on passt's socket") },
+	{ .name = "host_ip",
+	  .arg = "ADDRESS",
+	  .key = "ip",
+	  .joined = true,
+	  .help = HELP("network card on a tap made for it, which gets this address") },
+	{ .name = "netmask",
+	  .arg = "MASK",
+	  .key = "netmask",
+	  .joined = true,
+	  .help = HELP("of --host_ip") },
+	{ .name = "mac",
+	  .arg = "ADDRESS",
+	  .key = "mac",
+	  .joined = true,
+	  .help = HELP("of the guest, with --host_ip") },
 	{ .name = NULL },
 };
 
 static const struct vdev_class virtio_net = {
 	.name = "virtio-net",
-	.summary = HELP("network card on a tap or on passt"),
+	.summary = "network card on a tap or on passt",
 	.virtio_id = 1,
 	.queue_size_max = RING_MAX,
 	.nr_queues = RINGS_MAX,

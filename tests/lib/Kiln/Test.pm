@@ -18,9 +18,10 @@ use Test::More;
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 our @EXPORT = qw(
-	start run_kiln boot guest_script in_mounts as_nobody
+	start run_kiln boot boot_obedient guest_script in_mounts as_nobody
 	ends_with is_refused nothing_is_left
-	eventually wait_for_end_of children_of comm_of slurp status_field memory_kib terminal_modes
+	eventually wait_for_end_of children_of comm_of slurp status_field memory_kib guest_memory_mib
+	terminal_modes
 	kiln payload kernel initramfs prepared scratch is_root
 	report_script report_is_clean memory_is complaints
 );
@@ -112,6 +113,13 @@ sub memory_kib {
 	return $kib;
 }
 
+# The guest's memory that the host has given to a machine with virtio devices, in MiB.
+sub guest_memory_mib {
+	my ($m) = @_;
+	my ($memfd) = grep { (readlink || '') =~ m{^/memfd:kiln-guest} } glob '/proc/' . $m->vm_pid . '/fd/*';
+	return (stat $memfd)[12] * 512 / (1 << 20);
+}
+
 # For what the kernel does not announce: ask until the answer is true. Return: the answer.
 sub eventually {
 	my ($question) = @_;
@@ -177,6 +185,7 @@ sub as_nobody {
 #   kiln        another binary
 #   under       words before the command: in_mounts, as_nobody
 #   stdin       'null' (default), 'pipe', 'closed', a file's path; 'pty': a terminal, for output, too
+#   size        with a terminal: its rows and columns, [ 24, 80 ]
 #   stdout      'pipe' (default), or a file handle
 #   pipe_bytes  how many bytes the pipe behind stdout holds
 sub start {
@@ -192,6 +201,7 @@ sub start {
 		$m->{pty} = $m->{in} = $m->{handles}{out} = IO::Pty->new;
 		$m->{slave} = $m->{pty}->slave;
 		$m->{pty}->blocking(0);
+		$m->{slave}->set_winsize(@{ $opt{size} }) if $opt{size};
 		$m->{modes} = terminal_modes($m->{slave});
 		@child{0, 1} = ($m->{slave}) x 2;
 	} elsif ($stdin eq 'pipe') {
@@ -255,6 +265,15 @@ sub boot {
 		$opt{kernel} || kernel('cloud'));
 	delete @opt{qw(kernel initramfs cpus mem script params more)};
 	return start(\@words, %opt);
+}
+
+# boot_obedient(OPTIONS): starts Linux that does what it is told through guest() on its serial port.
+# Options as for boot(), but script and stdin.
+sub boot_obedient {
+	my $m = boot(@_, stdin => 'pipe', script => 'exec </dev/ttyS0; stty -echo; echo obeys-$?;'
+		. 'while read -r line; do eval "$line" </dev/null; echo "did-$?"; done');
+	$m->wait_for(qr/^obeys-0\r?\n/m);
+	return $m;
 }
 
 # ---- Tests of a machine's end -------------------------------------------------------------------------
@@ -469,6 +488,24 @@ sub type {
 		}
 	}
 	return $typed;
+}
+
+# Have a machine of boot_obedient() run a line of shell. Return: its output, and its status (undef: none).
+sub guest {
+	my ($m, $line) = @_;
+	$m->type("$line\n");
+	my $text = ($m->wait_for(qr/^did-\d+\r?\n/m) // '') =~ s/\r//gr;
+	my $status = $text =~ s/^did-(\d+)\n\z//m ? $1 : undef;
+	return wantarray ? ($text, $status) : $text;
+}
+
+# The same: whether it worked. What it said is shown when it did not.
+sub guest_does {
+	my ($m, $line) = @_;
+	my ($text, $status) = $m->guest($line);
+	return 1 if defined $status && $status == 0;
+	diag("in the guest, '$line' ends with " . ($status // 'nothing') . " and says:\n$text");
+	return 0;
 }
 
 sub close_stdin {
