@@ -61,7 +61,7 @@ static int boot_plan_by_format(const struct boot_file *file, enum boot_protocol 
 			return boot_not_built("an ELF file", "CONFIG_BOOT_ELF", e);
 		return elf_plan(file, wanted, ram_end_gpa, plan, e);
 	}
-	return err_set(e, -ENOEXEC, "%s", boot_stranger(file));
+	return boot_stranger(file, e);
 }
 
 static int boot_plan_kernel(const struct boot_source *source, u64 ram_end_gpa,

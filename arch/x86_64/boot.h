@@ -66,8 +66,8 @@ bool elf_is(const struct boot_file *file);
 int elf_plan(const struct boot_file *file, enum boot_protocol wanted, u64 ram_end_gpa,
 	     struct boot_plan *plan, struct err *e);
 
-/* boot_stranger - what a file that no parser knows seems to be, and what to do, as words. */
-const char *boot_stranger(const struct boot_file *file);
+/* boot_stranger - refuse a file that no parser knows: what it seems to be, and what to do. */
+int boot_stranger(const struct boot_file *file, struct err *e);
 
 /*
  * pvh_find_entry - look for the PVH note in [offset, offset + size_bytes) of the file, a segment

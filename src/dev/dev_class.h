@@ -32,7 +32,7 @@ struct dev_aml {
  */
 struct dev_class {
 	const char *name;
-	const char *summary; /* one line for `kiln devices` and the manual */
+	const char *summary; /* SUMMARY("one line for `kiln devices` and the manual") */
 	u32 nr_instances;
 	u32 priv_bytes;         /* zeroed private state, found at dev->priv */
 	u32 cfg_bytes;          /* plain old data without pointers; 0 when there are no options */

@@ -420,7 +420,7 @@ static void opt_help_line(const struct opt *opt, const char *left, FILE *out)
 	if (strlen(left) > 29)
 		fprintf(out, "\n%-30s", "");
 	fprintf(out, "%s", opt->help ? opt->help : "");
-	for (u32 i = 0; opt->choices && opt->choices[i]; i++)
+	for (u32 i = 0; opt->kind == OPT_KIND_CHOICE && opt->choices[i]; i++)
 		fprintf(out, "%s%s", i ? ", " : ": ", opt->choices[i]);
 	if (opt->def)
 		fprintf(out, " (default %s)", opt->def);

@@ -27,16 +27,26 @@ struct opt {
 	u16 offset, size; /* of the field in the options struct */
 	const char *arg;  /* what the value is, as help shows it: "MIB"; NULL for flags */
 	const char *def;  /* default as text, parsed like a user's; NULL: the field stays zero */
-	u64 min, max;     /* inclusive, for U32 and BYTES */
-	u64 unit;         /* for BYTES: what a bare number counts */
-	const char *const *choices; /* for CHOICE: NULL-terminated */
-	int (*call)(void *options, const struct opt *opt, const char *value, struct err *e);
-	const void *cookie; /* for CALL: whatever its function wants to know */
-	const char *help;   /* one line */
+	const char *help; /* one line */
+	union {
+		struct {
+			u64 min, max; /* inclusive, for U32 and BYTES */
+			u64 unit;     /* for BYTES: what a bare number counts */
+		};
+		const char *const *choices; /* for CHOICE: NULL-terminated */
+		struct {
+			int (*call)(void *options, const struct opt *opt, const char *value,
+				    struct err *e);
+			const void *cookie; /* for CALL: whatever its function wants to know */
+		};
+	};
 };
 
 /* Help is left out of binaries that were built without it. */
 #define HELP(text) (IS_ENABLED(CONFIG_HELP_TEXT) ? (text) : NULL)
+
+/* So is what only `kiln devices` prints. */
+#define SUMMARY(text) (IS_ENABLED(CONFIG_CMD_DEVICES) ? (text) : NULL)
 
 /* The field's offset, and a compile error when its type is not the one that the kind stores. */
 #define OPT_FIELD(type, field, ctype)                                                          \

@@ -44,7 +44,7 @@ struct vdev_shorthand {
  */
 struct vdev_class {
 	const char *name;       /* "virtio-rng" */
-	const char *summary;    /* one line for `kiln devices` and the manual */
+	const char *summary;    /* SUMMARY("one line for `kiln devices` and the manual") */
 	u16 virtio_id;          /* virtio 1.2, section 5 */
 	u16 queue_size_max;     /* a power of two, at most VIRTQ_SIZE_MAX */
 	u32 nr_queues;          /* the most an instance may have */

@@ -160,7 +160,7 @@ static void acpi_pm_power_button(struct dev *dev)
 
 static const struct dev_class acpi_pm_class = {
 	.name = "acpi-pm",
-	.summary = "ACPI power off and power button",
+	.summary = SUMMARY("ACPI power off and power button"),
 	.nr_instances = 1,
 	.priv_bytes = sizeof(struct acpi_pm),
 	.create = acpi_pm_create,

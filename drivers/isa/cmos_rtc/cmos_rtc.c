@@ -554,7 +554,7 @@ DEVICE_AML(cmos_rtc);
 
 static const struct dev_class rtc_class = {
 	.name = "cmos-rtc",
-	.summary = "real-time clock and CMOS memory",
+	.summary = SUMMARY("real-time clock and CMOS memory"),
 	.nr_instances = 1,
 	.priv_bytes = sizeof(struct cmos_rtc),
 	.ssdt = &cmos_rtc_aml,

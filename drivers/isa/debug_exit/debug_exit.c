@@ -36,7 +36,7 @@ static int debug_exit_create(struct dev *dev, const void *cfg, struct fdset *fds
 
 static const struct dev_class debug_exit_class = {
 	.name = "debug-exit",
-	.summary = "a write to port 0xf4 ends Kiln with an exit code",
+	.summary = SUMMARY("a write to port 0xf4 ends Kiln with an exit code"),
 	.nr_instances = 1,
 	.create = debug_exit_create,
 };

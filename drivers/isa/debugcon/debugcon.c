@@ -82,7 +82,7 @@ static void debugcon_destroy(struct dev *dev)
 
 static const struct dev_class debugcon_class = {
 	.name = "debugcon",
-	.summary = "debug console at port 0xe9",
+	.summary = SUMMARY("debug console at port 0xe9"),
 	.nr_instances = 1,
 	.priv_bytes = sizeof(struct debugcon),
 	.cfg_bytes = sizeof(struct serial_cfg),

@@ -316,7 +316,7 @@ static void i8042_reset(struct dev *dev)
 
 static const struct dev_class i8042_class = {
 	.name = "i8042",
-	.summary = "keyboard controller without keyboard and mouse; resets the machine",
+	.summary = SUMMARY("keyboard controller without keyboard and mouse; resets the machine"),
 	.nr_instances = 1,
 	.priv_bytes = sizeof(struct i8042),
 	.create = i8042_create,

@@ -48,7 +48,7 @@ static int pvpanic_create(struct dev *dev, const void *cfg, struct fdset *fds, s
 
 static const struct dev_class pvpanic_class = {
 	.name = "pvpanic",
-	.summary = "tells the host that the guest's kernel panicked",
+	.summary = SUMMARY("tells the host that the guest's kernel panicked"),
 	.nr_instances = 1,
 	.ssdt = &pvpanic_aml,
 	.create = pvpanic_create,

@@ -71,7 +71,7 @@ static void reset_cf9_reset(struct dev *dev)
 
 static const struct dev_class reset_cf9_class = {
 	.name = "reset-cf9",
-	.summary = "reset control register at port 0xcf9",
+	.summary = SUMMARY("reset control register at port 0xcf9"),
 	.nr_instances = 1,
 	.priv_bytes = sizeof(struct reset_cf9),
 	.create = reset_cf9_create,

@@ -654,7 +654,7 @@ static struct serial_cfg *uart_serial(void *cfg)
 
 static const struct dev_class uart16550_class = {
 	.name = "uart16550",
-	.summary = "serial ports COM1 to COM4 (16550A)",
+	.summary = SUMMARY("serial ports COM1 to COM4 (16550A)"),
 	.nr_instances = ARRAY_SIZE(uart_places),
 	.priv_bytes = sizeof(struct uart),
 	.cfg_bytes = sizeof(struct serial_cfg),

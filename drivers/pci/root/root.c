@@ -86,7 +86,7 @@ static void root_destroy(struct dev *dev)
 
 static const struct dev_class root_class = {
 	.name = "pci-root",
-	.summary = "PCI Express root with a host bridge",
+	.summary = SUMMARY("PCI Express root with a host bridge"),
 	.nr_instances = 1,
 	.priv_bytes = sizeof(struct root),
 	.create = root_create,

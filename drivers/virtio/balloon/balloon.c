@@ -339,7 +339,7 @@ static const struct opt balloon_opts[] = {
 
 static const struct vdev_class balloon_class = {
 	.name = "virtio-balloon",
-	.summary = "guest memory that goes back to the host",
+	.summary = SUMMARY("guest memory that goes back to the host"),
 	.virtio_id = 5,
 	.queue_size_max = BALLOON_QUEUE_SIZE,
 	.nr_queues = BALLOON_QUEUES,

@@ -377,7 +377,7 @@ static const struct vdev_shorthand blk_shorthands[] = {
 
 static const struct vdev_class blk_class = {
 	.name = "virtio-blk",
-	.summary = "disks: image files and block devices",
+	.summary = SUMMARY("disks: image files and block devices"),
 	.virtio_id = VIRTIO_BLK_ID,
 	.queue_size_max = BLK_QUEUE_SIZE,
 	.nr_queues = BLK_QUEUES_MAX,

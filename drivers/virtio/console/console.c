@@ -274,7 +274,7 @@ static void console_destroy(struct vdev *v)
 
 static const struct vdev_class console_class = {
 	.name = "virtio-console",
-	.summary = "console hvc0: output and input by the buffer",
+	.summary = SUMMARY("console hvc0: output and input by the buffer"),
 	.virtio_id = 3,
 	.queue_size_max = CONSOLE_QUEUE_SIZE,
 	.nr_queues = CONSOLE_QUEUES,

@@ -984,7 +984,7 @@ static const struct vdev_shorthand net_shorthands[] = {
 
 static const struct vdev_class virtio_net = {
 	.name = "virtio-net",
-	.summary = "network card on a tap or on passt",
+	.summary = SUMMARY("network card on a tap or on passt"),
 	.virtio_id = 1,
 	.queue_size_max = RING_MAX,
 	.nr_queues = RINGS_MAX,

@@ -72,7 +72,7 @@ static int rng_start(struct vdev *v, const void *cfg, struct fdset *fds, struct 
 
 static const struct vdev_class rng_class = {
 	.name = "virtio-rng",
-	.summary = "random numbers from the host",
+	.summary = SUMMARY("random numbers from the host"),
 	.virtio_id = 4,
 	.queue_size_max = RNG_QUEUE_SIZE,
 	.nr_queues = 1,

@@ -485,7 +485,7 @@ static const struct vdev_shorthand vsock_shorthands[] = {
 
 static const struct vdev_class vsock_class = {
 	.name = "virtio-vsock",
-	.summary = "sockets between programs of host and guest",
+	.summary = SUMMARY("sockets between programs of host and guest"),
 	.virtio_id = 19,
 	.queue_size_max = VSOCK_RING_MAX,
 	.nr_queues = VSOCK_RINGS,
