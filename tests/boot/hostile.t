@@ -27,8 +27,10 @@ sub make_disk {
 
 sub digest_of { return Digest::SHA->new(256)->addfile($_[0])->hexdigest }
 
+mkdir "$dir/sockets" or die "$dir/sockets: $!";
+chmod 0777, "$dir/sockets";
 my @victims = ('virtio-blk,path=' . make_disk("$dir/written") . ',queues=4', 'virtio-blk,ro,path=' . make_disk("$dir/read"),
-	'virtio-balloon', 'virtio-console,sink', 'virtio-rng');
+	'virtio-balloon', 'virtio-console,sink', 'virtio-rng', "virtio-vsock,socket=$dir/sockets/vsock");
 
 my $digest = digest_of("$dir/read");
 
@@ -63,7 +65,7 @@ sub survives {
 	my ($name, $params, $victims, $more, %opt) = @_;
 	my $has_net = grep { /^virtio-net/ } @$victims;
 	my $m = start_hostile("wait=1 $params", $victims, $more, %opt);
-	ok($m->wait_for(qr/^hostile: ready: failures 0\n/m), "$name: the devices work before the attack");
+	ok($m->wait_for(qr/^hostile: ready: failures 0\n/m), "$name: the devices work before the attack") or return;
 
 	my @pids = ($m->vm_pid, $m->device_pids);
 	is(scalar @pids, 2 + @$victims, '... each in a process of its own');
@@ -93,6 +95,7 @@ sub survives {
 	cmp_ok(scalar(() = $m->{err} =~ /\n/g), '<', 1000, '... and not too much before');
 	is(digest_of("$dir/read"), $digest, '... a disk given for reading is as it was');
 	is(-s "$dir/written", $DISK_BYTES, '... and the other as large');
+	is(join(' ', glob "$dir/sockets/*"), '', '... and no socket is left');
 	nothing_is_left("$name: no process is left");
 }
 

@@ -116,6 +116,7 @@ served_device_is_confined(scratch(), is_root() ? 65534 : $>, 'started by whoever
 	my $loop = 'anon_inode:[eventpoll]';
 	my @classes = (
 		[ "virtio-blk,path=$dir/image", "$dir/image /dev/null $loop socket" ],
+		[ "virtio-vsock,socket=$dir/vsock", "/dev/null $loop anon_inode:[timerfd] socket" ],
 		[ 'virtio-balloon', "/dev/null $loop socket" ],
 		[ 'virtio-console,sink', "/dev/null $loop anon_inode:[timerfd] socket" ],
 		[ "virtio-console,file=$dir/console", "$dir/console /dev/null $loop anon_inode:[timerfd] socket" ],

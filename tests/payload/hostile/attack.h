@@ -18,7 +18,7 @@ u32 eager_queue(const struct dev *d);
 u32 request_build(struct ring *r, u16 head, u32 slot);
 
 /* headers_fill - the first bytes of requests of this kind of device, by chance, at BUFFERS_GPA. */
-enum { HEADER_BYTES = 32, NR_HEADERS = 64 };
+enum { HEADER_BYTES = 64, NR_HEADERS = 64 };
 void headers_fill(const struct dev *d);
 
 /* dev_serves - start the device in order and have one request answered. */

@@ -11,6 +11,7 @@ enum {
 	ID_CONSOLE = 3,
 	ID_RNG = 4,
 	ID_BALLOON = 5,
+	ID_VSOCK = 19,
 };
 
 enum {

@@ -2,11 +2,22 @@
 // Requests as the drivers of each kind of device make them, and the device that gets only such.
 #include "attack.h"
 
-enum { WITNESS_SIZE = 16, SLOT_BYTES = 4096, BLK_SECTOR_BYTES = 512, NET_HEADER_BYTES = 12 };
+enum {
+	WITNESS_SIZE = 16,
+	SLOT_BYTES = 4096,
+	BLK_SECTOR_BYTES = 512,
+	NET_HEADER_BYTES = 12,
+	VSOCK_HEADER_BYTES = 44,
+	VSOCK_CID_HOST = 2,
+	VSOCK_TYPE_STREAM = 1,
+	VSOCK_OP_RST = 3,
+	VSOCK_OPS = 8,
+};
 
 u32 eager_queue(const struct dev *d)
 {
-	return d->id == ID_NET || d->id == ID_CONSOLE; /* their first ring is for what comes in */
+	/* Their first ring is for what comes in. */
+	return d->id == ID_NET || d->id == ID_CONSOLE || d->id == ID_VSOCK;
 }
 
 static void desc_set(struct ring *r, u16 i, u64 gpa, u32 len, u16 flags)
@@ -23,6 +34,20 @@ static u32 blk_request(struct ring *r, u16 head, u64 gpa)
 	desc_set(r, head + 1, gpa + BLK_SECTOR_BYTES, BLK_SECTOR_BYTES, DESC_NEXT | DESC_WRITE);
 	desc_set(r, head + 2, gpa + 16, 1, DESC_WRITE);
 	return 3;
+}
+
+/* Section 5.10.6: struct virtio_vsock_hdr, packed. */
+static void vsock_header(const struct dev *d, u64 gpa, u16 op, u32 bytes)
+{
+	memset(at(gpa), 0, VSOCK_HEADER_BYTES);
+	*(u64 *)at(gpa) = mem_read(dev_config_gpa(d), 4); /* the guest's address */
+	*(u64 *)at(gpa + 8) = VSOCK_CID_HOST;
+	*(u32 *)at(gpa + 16) = 1024 + (u32)chance_below(8);
+	*(u32 *)at(gpa + 20) = 1024 + (u32)chance_below(8);
+	*(u32 *)at(gpa + 24) = bytes;
+	*(u16 *)at(gpa + 28) = VSOCK_TYPE_STREAM;
+	*(u16 *)at(gpa + 30) = op;
+	*(u32 *)at(gpa + 36) = 65536;
 }
 
 u32 request_build(struct ring *r, u16 head, u32 slot)
@@ -44,6 +69,10 @@ u32 request_build(struct ring *r, u16 head, u32 slot)
 	case ID_BALLOON: /* one page number: of the arena's last page */
 		*(u32 *)at(gpa) = (u32)((ARENA_GPA + ARENA_BYTES - 4096) >> 12);
 		desc_set(r, head, gpa, 4, 0);
+		return 1;
+	case ID_VSOCK:
+		vsock_header(r->dev, gpa, VSOCK_OP_RST, 0);
+		desc_set(r, head, gpa, VSOCK_HEADER_BYTES, 0);
 		return 1;
 	default: /* random bytes, or whatever this device is */
 		desc_set(r, head, gpa, 64, DESC_WRITE);
@@ -84,6 +113,9 @@ void headers_fill(const struct dev *d)
 
 		for (u32 k = 0; k < HEADER_BYTES / 4; k++)
 			words[k] = (u32)chance();
+		if (d->id == ID_VSOCK && chance_below(4))
+			vsock_header(d, (u64)words, (u16)chance_below(VSOCK_OPS),
+				     (u32)(chance_below(2) ? chance_below(8192) : chance()));
 		if (d->id == ID_BLK)
 			fill_blk(words);
 		else if (d->id == ID_BALLOON)
