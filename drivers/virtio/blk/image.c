@@ -34,6 +34,12 @@ static const char *const discard_words[] = {
 	[BLK_DISCARD_OFF] = "off",
 	NULL,
 };
+static const char *const engine_words[] = {
+	[BLK_ENGINE_AUTO] = "auto",
+	[BLK_ENGINE_SYNC] = "sync",
+	[BLK_ENGINE_URING] = "io_uring",
+	NULL,
+};
 
 const struct opt blk_opts[] = {
 	{
@@ -87,6 +93,13 @@ const struct opt blk_opts[] = {
 		.arg = "WORD",
 		.def = "auto",
 		.help = HELP("give storage back that the guest discards; auto: if the host can"),
+	},
+	{
+		.name = "engine",
+		OPT_CHOICE(struct blk_cfg, engine, engine_words),
+		.arg = "WORD",
+		.def = "auto",
+		.help = HELP("one request at a time, or many; auto: many if the host can"),
 	},
 	{ .name = NULL },
 };
@@ -350,6 +363,10 @@ int blk_image_open(void *opaque, struct fdset *fds, struct err *e)
 
 	if (!cfg->path[0])
 		return err_set(e, -EINVAL, "path=FILE is missing");
+	if (cfg->engine == BLK_ENGINE_URING && !IS_ENABLED(CONFIG_VIRTIO_BLK_IO_URING))
+		return err_set(e, -EINVAL,
+			       "engine=io_uring: this build has only sync "
+			       "(CONFIG_VIRTIO_BLK_IO_URING)");
 	fd = open_image(cfg, &st, e);
 	if (fd < 0)
 		return fd;

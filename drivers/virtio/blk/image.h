@@ -11,6 +11,7 @@
 enum { BLK_PATH_BYTES = 4096, BLK_QUEUES_MAX = 16 };
 
 enum blk_block_size { BLK_BLOCK_512, BLK_BLOCK_4096 };
+enum blk_engine_word { BLK_ENGINE_AUTO, BLK_ENGINE_SYNC, BLK_ENGINE_URING };
 enum blk_discard { BLK_DISCARD_AUTO, BLK_DISCARD_ON, BLK_DISCARD_OFF };
 
 /* What the host's side of a disk is; found by blk_image_open. */
@@ -30,6 +31,7 @@ struct blk_cfg {
 	u32 format, queues;
 	u32 block_size; /* enum blk_block_size */
 	u32 discard;    /* enum blk_discard */
+	u32 engine;     /* enum blk_engine_word */
 	bool read_only, direct;
 
 	/* From here on blk_image_open's. */
