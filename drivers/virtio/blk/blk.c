@@ -395,13 +395,19 @@ static void blk_offer(struct vdev *v, const struct blk_image *im)
 		v->features_offered &= ~BLK_BIT(MQ);
 }
 
-/* The engine that the user asked for or, if it was left to us, the best one that the host has. */
+/* Where the user left it to us, there is no gain in waiting for many when none ever waits. */
+static bool blk_wants_uring(const struct blk_engine *en, u32 word)
+{
+	return IS_ENABLED(CONFIG_VIRTIO_BLK_IO_URING) &&
+	       (word == BLK_ENGINE_URING || (word == BLK_ENGINE_AUTO && !en->image.in_memory));
+}
+
 static int blk_choose_engine(struct blk_engine *en, struct vdev *v, u32 word, struct err *e)
 {
 	int status;
 
 	en->ops = &blk_engine_sync;
-	if (!IS_ENABLED(CONFIG_VIRTIO_BLK_IO_URING) || word == BLK_ENGINE_SYNC)
+	if (!blk_wants_uring(en, word))
 		return en->ops->create(en, v, e);
 	en->ops = &blk_engine_uring;
 	status = en->ops->create(en, v, e);

@@ -1518,15 +1518,44 @@ static void a_host_without_io_uring_has_the_other_engine(void **state)
 				    "io_uring_setup: Operation not permitted");
 	fg_destroy(&b->g);
 	fdset_close(&fds);
-	start(b, "engine=auto");
+	fds.count = 0;
+	configure(b, &b->cfg, "engine=auto");
+	assert_int_equal(blk_image_open(&b->cfg, &fds, &e), 0);
+	b->cfg.image.in_memory = false;
+	fg_create(&b->g, "virtio-blk", &b->cfg, &fds);
+	b->created = true;
+	fg_start(&b->g);
 	assert_string_equal(b->g.log, "virtio-blk.0: no io_uring here (io_uring_setup: Operation "
 				      "not permitted): engine=sync");
 	assert_answer(REQUEST(&b->g, VIRTIO_BLK_T_IN, 0, IN(512), IN(1)), VIRTIO_BLK_S_OK, 513);
-	fg_destroy(&b->g);
-	ring.is_missing = false;
-	start(b, "engine=auto");
+}
+
+static u32 ring_calls_of_a_read(struct bench *b, const char *options, bool in_memory)
+{
+	struct fdset fds = { 0 };
+	struct err e;
+
+	ring.begun = 0;
+	configure(b, &b->cfg, options);
+	assert_int_equal(blk_image_open(&b->cfg, &fds, &e), 0);
+	b->cfg.image.in_memory = in_memory;
+	fg_create(&b->g, "virtio-blk", &b->cfg, &fds);
+	fg_start(&b->g);
 	assert_answer(REQUEST(&b->g, VIRTIO_BLK_T_IN, 0, IN(512), IN(1)), VIRTIO_BLK_S_OK, 513);
-	assert_int_equal(ring.begun, 1);
+	fg_destroy(&b->g);
+	return ring.begun;
+}
+
+static void the_engine_is_what_was_asked_for_or_what_suits_the_image(void **state)
+{
+	struct bench *b = *state;
+	struct err e;
+
+	assert_int_equal(ring_calls_of_a_read(b, "engine=auto", false), 1);
+	assert_int_equal(ring_calls_of_a_read(b, "engine=auto", true), 0);
+	assert_int_equal(ring_calls_of_a_read(b, "engine=io_uring", true), 1);
+	assert_int_equal(ring_calls_of_a_read(b, "engine=sync", false), 0);
+	assert_int_equal(opt_parse_pairs(blk_opts, &b->cfg, "engine=aio", &e), -EINVAL);
 }
 
 /* --- Its process's seccomp policy ------------------------------------------------------------- */
@@ -1627,6 +1656,7 @@ int main(void)
 		ONE(a_ring_that_stops_leaves_its_slots_to_others, uring),
 		ONE(calls_the_ring_does_not_take_are_made_all_the_same, uring),
 		ONE(a_host_without_io_uring_has_the_other_engine, uring),
+		ONE(the_engine_is_what_was_asked_for_or_what_suits_the_image, uring),
 		cmocka_unit_test(its_policy_allows_what_the_engine_calls_and_little_else),
 	};
 

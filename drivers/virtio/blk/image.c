@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "util/fd.h"
@@ -252,10 +254,18 @@ static int measure_device(struct blk_cfg *cfg, int fd, const struct stat *st, st
 	return 0;
 }
 
+static bool file_is_in_memory(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
 static void measure_file(struct blk_cfg *cfg, int fd, const struct stat *st)
 {
 	struct blk_image *im = &cfg->image;
 
+	im->in_memory = file_is_in_memory(fd);
 	im->size_bytes = (u64)st->st_size;
 	im->physical_bytes = PAGE_BYTES;
 	im->discard_bytes = is_unit((u64)st->st_blksize) ? (u32)st->st_blksize : PAGE_BYTES;

@@ -22,6 +22,7 @@ struct blk_image {
 	u32 discard_bytes;    /* what it can give back, at least block_bytes */
 	u32 direct_bytes;     /* alignment of direct I/O; 0: through the host's page cache */
 	bool is_block_device; /* else a regular file */
+	bool in_memory;       /* nothing of it ever has to be waited for */
 	bool read_only, can_discard;
 };
 
