@@ -88,7 +88,10 @@ static void blk_call_drivers(struct vdev *v)
 	b->uncalled = 0;
 }
 
-/* Rings that went without a slot are kicked by ourselves: others have their turn before. */
+/*
+ * Rings that went without a slot are kicked by ourselves once there is one, so that others have their
+ * turn before; until then there are requests in flight, whose end comes by here.
+ */
 void blk_batch_end(struct vdev *v)
 {
 	struct blk *b = v->priv;
@@ -96,6 +99,8 @@ void blk_batch_end(struct vdev *v)
 
 	blk_call_drivers(v);
 	b->called_ns = evl_now_ns();
+	if (b->nr_free == 0)
+		return;
 	for (u32 qi = 0; b->starved >> qi; qi++)
 		if (b->starved >> qi & 1 && vdev_queue(v, qi)->kick_fd >= 0)
 			fd_write(vdev_queue(v, qi)->kick_fd, &one, sizeof(one));
@@ -291,7 +296,8 @@ static int blk_next_request(struct blk *b, struct vdev *v, u32 qi)
 	int status;
 
 	if (b->nr_free == 0) {
-		b->starved |= 1u << qi;
+		if (virtq_want_kicks(vdev_queue(v, qi), true))
+			b->starved |= 1u << qi;
 		return 0;
 	}
 	r = blk_take_slot(b, v, qi);
@@ -313,7 +319,7 @@ static int blk_kick(struct vdev *v, u32 qi)
 		;
 	if (b->engine.ops->commit)
 		b->engine.ops->commit(&b->engine);
-	blk_call_drivers(v);
+	blk_batch_end(v);
 	return status;
 }
 

@@ -1469,6 +1469,24 @@ static void a_ring_that_found_no_slot_has_its_turn_later(void **state)
 	assert_reads(g, 2, 9);
 }
 
+static void a_ring_that_found_no_slot_hears_of_those_that_its_own_kick_set_free(void **state)
+{
+	struct bench *b = *state;
+	struct fake_guest *g = start(b, "queues=2");
+
+	ring.holds = true;
+	offer_reads(g, 0, BLK_QUEUE_SIZE);
+	fg_kick(g, 0);
+	FG_WAIT(g, ring.nr_held == BLK_QUEUE_SIZE);
+	ring.holds = false;
+	while (ring.nr_held > 0)
+		ring_let_go();
+	offer_reads(g, 1, 7);
+	vdev_kick(g->v, 1); /* before the loop hears that anything is done */
+	assert_reads(g, 0, BLK_QUEUE_SIZE);
+	assert_reads(g, 1, 7);
+}
+
 static void a_ring_that_stops_leaves_its_slots_to_others(void **state)
 {
 	struct bench *b = *state;
@@ -1653,6 +1671,7 @@ int main(void)
 		ONE(a_reset_waits_for_what_is_in_flight, uring),
 		ONE(a_device_that_goes_waits_for_what_is_in_flight, uring),
 		ONE(a_ring_that_found_no_slot_has_its_turn_later, uring),
+		ONE(a_ring_that_found_no_slot_hears_of_those_that_its_own_kick_set_free, uring),
 		ONE(a_ring_that_stops_leaves_its_slots_to_others, uring),
 		ONE(calls_the_ring_does_not_take_are_made_all_the_same, uring),
 		ONE(a_host_without_io_uring_has_the_other_engine, uring),

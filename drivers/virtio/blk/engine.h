@@ -124,6 +124,6 @@ void blk_carry_out(struct blk_engine *en, struct blk_request *r);
 /* blk_complete - `r` is done: 0, -EOPNOTSUPP for what the host cannot do, or another -errno. */
 void blk_complete(struct blk_request *r, int result);
 
-/* blk_batch_end - requests of `v` completed outside of a kick: call the driver, and look at rings
- * whose requests found no slot. */
+/* blk_batch_end - a number of requests of `v` completed: call the driver, and look at rings whose
+ * requests found no slot. */
 void blk_batch_end(struct vdev *v);
