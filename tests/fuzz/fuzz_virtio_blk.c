@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Fuzz target: requests for a disk, whatever they ask for; a model says what the image must hold.
-// test-sources: drivers/virtio/blk/blk.c drivers/virtio/blk/image.c drivers/virtio/blk/engine_sync.c src/util/opt.c fake_guest
+// test-sources: drivers/virtio/blk/blk.c drivers/virtio/blk/image.c drivers/virtio/blk/steps.c drivers/virtio/blk/engine_sync.c drivers/virtio/blk/engine_uring.c drivers/virtio/blk/uring.c src/util/opt.c fake_guest
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,11 +18,19 @@ enum {
 	IMAGE_BYTES = 64 << 10,
 	DATA_MAX = 16 << 10,
 	PAYLOAD_MAX = 512,
-	PIECES_MAX = 8
+	PIECES_MAX = 8,
+	TURNS_MAX = 500, /* of the loop, at most 20 ms each, for an answer */
 };
 
 /* The input: one byte of these, then steps. */
-enum { SHAPE_RO = 1, SHAPE_DISCARD = 2, SHAPE_4096 = 4, SHAPE_DIRECT = 8, SHAPE_NO_FLUSH = 16 };
+enum {
+	SHAPE_RO = 1,
+	SHAPE_DISCARD = 2,
+	SHAPE_4096 = 4,
+	SHAPE_DIRECT = 8,
+	SHAPE_NO_FLUSH = 16,
+	SHAPE_URING = 32, /* engine=auto: io_uring if the host has it */
+};
 
 /* One request, as the fuzzer's input spells it; `payload` bytes of its data follow. */
 struct step {
@@ -151,13 +159,24 @@ static u32 add_pieces(struct fg_buffer *buffers, const u8 *out, u32 len, u32 pie
 	return nr;
 }
 
+/* Run the device until the request is answered; when it broke there is no answer. */
+static bool is_answered(struct bench *b, struct fg_used *used)
+{
+	for (u32 i = 0; i < TURNS_MAX && b->g.nr_broken == 0; i++) {
+		fg_step(&b->g);
+		if (fg_take(&b->g, 0, used))
+			return true;
+	}
+	return false;
+}
+
 static void after_request(struct bench *b, const struct step *s, u32 type, u32 out_len)
 {
 	bool whole = s->header_bytes == 0 || s->header_bytes > 15;
 	struct fg_used used;
 	u8 status;
 
-	if (!fg_take(&b->g, 0, &used)) {
+	if (!is_answered(b, &used)) {
 		expect(b->g.nr_broken == 1, "a request without an answer");
 		expect(!whole || s->flags & STEP_NO_STATUS, "broken without cause");
 		b->g.nr_broken = 0;
@@ -191,7 +210,6 @@ static void run_request(struct bench *b, const struct step *s)
 		memset(b->out, 0xff, out_len);
 	fg_submit(&b->g, 0, s->flags & STEP_TABLE, buffers, nr);
 	fg_force_kick(&b->g, 0);
-	fg_step(&b->g);
 	after_request(b, s, type, out_len);
 	expect_model(b);
 }
@@ -223,6 +241,7 @@ static void bench_start(struct bench *b, u8 shape)
 	int fd = fcntl(b->image_fd, F_DUPFD_CLOEXEC, 0);
 
 	b->cfg = (struct blk_cfg){ .id = "0123456789abcdefghij", .queues = 1 };
+	b->cfg.engine = shape & SHAPE_URING ? BLK_ENGINE_AUTO : BLK_ENGINE_SYNC;
 	b->cfg.image = (struct blk_image){
 		.size_bytes = IMAGE_BYTES,
 		.block_bytes = shape & SHAPE_4096 ? 4096 : 512,

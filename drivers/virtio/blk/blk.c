@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "util/checked.h"
 #include "util/fd.h"
+#include "util/log.h"
 #include "virtio_blk.h"
 
 /*
@@ -26,6 +27,11 @@
 struct blk {
 	struct blk_engine engine;
 	struct blk_request *slots; /* engine.ops->depth of them, owned */
+	u16 *free;                 /* owned: indices of the slots that are free, */
+	u32 nr_free;               /* the one used last at the end */
+	u32 nr_busy[BLK_QUEUES_MAX];
+	u32 uncalled; /* a bit for each ring whose driver may have to be called, */
+	u32 starved;  /* and for each that has requests for which there was no slot */
 	char id[VIRTIO_BLK_ID_BYTES];
 	bool writeback; /* what the driver last wished for, or the default */
 	u64 called_ns;  /* when it was last interrupted, or a kick began */
@@ -36,7 +42,70 @@ struct blk {
 	(BLK_BIT(SEG_MAX) | BLK_BIT(RO) | BLK_BIT(BLK_SIZE) | BLK_BIT(FLUSH) | BLK_BIT(TOPOLOGY) | \
 	 BLK_BIT(CONFIG_WCE) | BLK_BIT(MQ) | BLK_BIT(DISCARD) | BLK_BIT(WRITE_ZEROES))
 
+/* --- Slots ------------------------------------------------------------------------------------ */
+
+static int blk_make_slots(struct blk *b, struct err *e)
+{
+	const u32 depth = b->engine.ops->depth;
+
+	b->slots = calloc(depth, sizeof(*b->slots));
+	b->free = calloc(depth, sizeof(*b->free));
+	if (!b->slots || !b->free)
+		return err_set(e, -ENOMEM, "out of memory");
+	while (b->nr_free < depth) {
+		b->free[b->nr_free] = (u16)(depth - 1 - b->nr_free);
+		b->nr_free++;
+	}
+	return 0;
+}
+
+/* The slot used last comes first: few requests at a time touch little memory. */
+static struct blk_request *blk_take_slot(struct blk *b, struct vdev *v, u32 qi)
+{
+	struct blk_request *r = &b->slots[b->free[--b->nr_free]];
+
+	r->v = v;
+	r->qi = qi;
+	b->nr_busy[qi]++;
+	return r;
+}
+
+static void blk_put_slot(struct blk *b, struct blk_request *r)
+{
+	b->free[b->nr_free++] = (u16)(r - b->slots);
+	b->nr_busy[r->qi]--;
+}
+
 /* --- Completing ------------------------------------------------------------------------------- */
+
+static void blk_call_drivers(struct vdev *v)
+{
+	struct blk *b = v->priv;
+
+	for (u32 qi = 0; b->uncalled >> qi; qi++)
+		if (b->uncalled >> qi & 1)
+			virtq_call(vdev_queue(v, qi));
+	b->uncalled = 0;
+}
+
+/*
+ * Rings that went without a slot are kicked by ourselves once there is one, so that others have their
+ * turn before; until then there are requests in flight, whose end comes by here.
+ */
+void blk_batch_end(struct vdev *v)
+{
+	struct blk *b = v->priv;
+	const u64 one = 1;
+
+	blk_call_drivers(v);
+	b->called_ns = evl_now_ns();
+	if (b->nr_free == 0)
+		return;
+	for (u32 qi = 0; b->starved >> qi; qi++)
+		if (b->starved >> qi & 1 && vdev_queue(v, qi)->kick_fd >= 0)
+			fd_write(vdev_queue(v, qi)->kick_fd, &one, sizeof(one));
+	b->starved = 0;
+}
 
 /* Give a request back: `data_bytes` are in its buffers, the status goes behind them. */
 static void blk_finish(struct blk_request *r, u8 status, u64 data_bytes)
@@ -46,10 +115,11 @@ static void blk_finish(struct blk_request *r, u8 status, u64 data_bytes)
 	u64 now_ns = evl_now_ns();
 
 	gcur_put(&r->status, &status, sizeof(status));
-	r->busy = false;
+	blk_put_slot(b, r);
 	virtq_push(q, r->chain.head, (u32)data_bytes + 1);
+	b->uncalled |= 1u << r->qi;
 	if (now_ns - b->called_ns >= CALL_DELAY_NS) {
-		virtq_call(q);
+		blk_call_drivers(r->v);
 		b->called_ns = now_ns;
 	}
 }
@@ -199,7 +269,6 @@ static int blk_request_start(struct blk *b, struct blk_request *r)
 		return vdev_broken(r->v, r->qi, "ring %u: a request without a whole header", r->qi);
 	if (!gcur_split_tail(&r->chain.in, 1, &r->status))
 		return vdev_broken(r->v, r->qi, "ring %u: a request without a status byte", r->qi);
-	r->busy = true;
 	if (le32_get(header.type) == VIRTIO_BLK_T_GET_ID) {
 		blk_answer_id(b, r);
 		return 0;
@@ -212,36 +281,57 @@ static int blk_request_start(struct blk *b, struct blk_request *r)
 		return 0;
 	}
 	r->stable = (r->op == BLK_WRITE || r->op == BLK_ZEROES) && blk_is_writethrough(r->v);
+	blk_steps_begin(r);
 	b->engine.ops->submit(&b->engine, r);
 	return 0;
 }
 
-static struct blk_request *blk_free_slot(struct blk *b)
+/*
+ * The next request of the ring goes into a slot and on its way. Return: 1, 0 when there is none or
+ * no slot for it, or -EPROTO.
+ */
+static int blk_next_request(struct blk *b, struct vdev *v, u32 qi)
 {
-	for (u32 i = 0; i < b->engine.ops->depth; i++)
-		if (!b->slots[i].busy)
-			return &b->slots[i];
-	return NULL;
+	struct blk_request *r;
+	int status;
+
+	if (b->nr_free == 0) {
+		if (virtq_want_kicks(vdev_queue(v, qi), true))
+			b->starved |= 1u << qi;
+		return 0;
+	}
+	r = blk_take_slot(b, v, qi);
+	status = vdev_pop(v, qi, &r->chain, r->iov, ARRAY_SIZE(r->iov));
+	if (status == 1)
+		status = blk_request_start(b, r) < 0 ? -EPROTO : 1;
+	if (status <= 0)
+		blk_put_slot(b, r);
+	return status;
 }
 
-/* Without a free slot requests stay in the ring: whoever completes one then has to look again. */
 static int blk_kick(struct vdev *v, u32 qi)
 {
 	struct blk *b = v->priv;
-	struct blk_request *r;
-	int status = 0;
+	int status;
 
 	b->called_ns = evl_now_ns();
-	while (status == 0 && (r = blk_free_slot(b)) != NULL) {
-		r->v = v;
-		r->qi = qi;
-		status = vdev_pop(v, qi, &r->chain, r->iov, ARRAY_SIZE(r->iov));
-		if (status <= 0)
-			break;
-		status = blk_request_start(b, r);
-	}
-	virtq_call(vdev_queue(v, qi));
+	while ((status = blk_next_request(b, v, qi)) == 1)
+		;
+	if (b->engine.ops->commit)
+		b->engine.ops->commit(&b->engine);
+	blk_batch_end(v);
 	return status;
+}
+
+/* Its requests are in the host's hands, and write to the guest's memory: each is waited for. */
+static void blk_queue_stop(struct vdev *v, u32 qi)
+{
+	struct blk *b = v->priv;
+
+	while (b->nr_busy[qi] > 0)
+		b->engine.ops->wait(&b->engine);
+	b->starved &= ~(1u << qi);
+	blk_batch_end(v);
 }
 
 /* --- Configuration space (section 5.2.4) ------------------------------------------------------ */
@@ -311,33 +401,62 @@ static void blk_offer(struct vdev *v, const struct blk_image *im)
 		v->features_offered &= ~BLK_BIT(MQ);
 }
 
+/* Where the user left it to us, there is no gain in waiting for many when none ever waits. */
+static bool blk_wants_uring(const struct blk_engine *en, u32 word)
+{
+	return IS_ENABLED(CONFIG_VIRTIO_BLK_IO_URING) &&
+	       (word == BLK_ENGINE_URING || (word == BLK_ENGINE_AUTO && !en->image.in_memory));
+}
+
+static int blk_choose_engine(struct blk_engine *en, struct vdev *v, u32 word, struct err *e)
+{
+	int status;
+
+	en->ops = &blk_engine_sync;
+	if (!blk_wants_uring(en, word))
+		return en->ops->create(en, v, e);
+	en->ops = &blk_engine_uring;
+	status = en->ops->create(en, v, e);
+	if (status == 0)
+		return 0;
+	en->ops->destroy(en);
+	en->ops = &blk_engine_sync;
+	if (word == BLK_ENGINE_URING)
+		return err_prefix(e, "engine=io_uring (sync does without)");
+	log_info("%s: no io_uring here (%s): engine=sync", v->name, e->text);
+	return en->ops->create(en, v, e);
+}
+
 static int blk_start(struct vdev *v, const void *opaque, struct fdset *fds, struct err *e)
 {
 	const struct blk_cfg *cfg = opaque;
 	struct blk *b = v->priv;
 	struct blk_engine *en = &b->engine;
+	int status;
 
-	en->ops = &blk_engine_sync;
 	en->image = cfg->image;
 	en->fd = fdset_take(fds, cfg->fd_index);
 	if (en->fd < 0)
 		return err_set(e, -EBADF, "no descriptor of the image");
-	b->slots = calloc(en->ops->depth, sizeof(*b->slots));
-	if (!b->slots)
-		return err_set(e, -ENOMEM, "out of memory");
 	memcpy(b->id, cfg->id, sizeof(b->id));
 	b->writeback = true;
 	v->nr_queues = cfg->queues;
 	blk_offer(v, &en->image);
-	return en->ops->create(en, v, e);
+	status = blk_buffer_create(en, e);
+	if (status == 0)
+		status = blk_choose_engine(en, v, cfg->engine, e);
+	return status < 0 ? status : blk_make_slots(b, e);
 }
 
 static void blk_destroy(struct vdev *v)
 {
 	struct blk *b = v->priv;
 
-	b->engine.ops->destroy(&b->engine);
+	if (b->engine.ops)
+		b->engine.ops->destroy(&b->engine);
+	blk_buffer_destroy(&b->engine);
 	fd_close(&b->engine.fd);
+	free(b->free);
 	free(b->slots);
 }
 
@@ -392,6 +511,7 @@ static const struct vdev_class blk_class = {
 	.start = blk_start,
 	.destroy = blk_destroy,
 	.kick = blk_kick,
+	.queue_stop = blk_queue_stop,
 	.config_read = blk_config_read,
 	.config_write = blk_config_write,
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // virtio-blk: opening and locking of images, configuration space, requests good and bad, hosts that fail.
-// test-sources: drivers/virtio/blk/blk.c drivers/virtio/blk/image.c drivers/virtio/blk/engine_sync.c src/util/opt.c src/jail/policy.c tests/lib/bpf_eval.c policies fake_guest
+// Each test runs with both engines.
+// test-sources: drivers/virtio/blk/blk.c drivers/virtio/blk/image.c drivers/virtio/blk/steps.c drivers/virtio/blk/engine_sync.c drivers/virtio/blk/engine_uring.c src/util/opt.c src/jail/policy.c tests/lib/bpf_eval.c policies fake_guest
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,6 +24,23 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+/* The ring's calls come to this file first, see below. */
+#define uring_create true_uring_create
+#define uring_move true_uring_move
+#define uring_flush true_uring_flush
+#define uring_allocate true_uring_allocate
+#define uring_begin true_uring_begin
+#define uring_wait true_uring_wait
+#define uring_next true_uring_next
+#include "drivers/virtio/blk/uring.c"
+#undef uring_create
+#undef uring_move
+#undef uring_flush
+#undef uring_allocate
+#undef uring_begin
+#undef uring_wait
+#undef uring_next
+
 #include "drivers/virtio/blk/engine.h"
 #include "jail/policy.h"
 #include "tests/lib/bpf_eval.h"
@@ -37,7 +55,7 @@ enum { IMAGE_BYTES = 1 << 20, SECTORS = IMAGE_BYTES / 512 };
 
 enum host_call { HOST_READ, HOST_WRITE, HOST_FLUSH, HOST_ALLOCATE, NR_HOST_CALLS };
 
-/* The calls of the engine come here, in place of the C library's. */
+/* The calls of the engines come here, in place of the C library's and io_uring's. */
 static struct host_fault {
 	int code;     /* the next `times` calls fail with it */
 	u32 times;    /* */
@@ -59,14 +77,19 @@ static bool host_fails(enum host_call call)
 	return true;
 }
 
+static void note_alignment(enum host_call call, const struct iovec *iov, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (((uintptr_t)iov[i].iov_base | iov[i].iov_len) % 512)
+			host[call].aligned = false;
+}
+
 static ssize_t host_move(enum host_call call, long nr, int fd, const struct iovec *iov, int count,
 			 off_t offset)
 {
 	struct iovec some = iov[0];
 
-	for (int i = 0; i < count; i++)
-		if (((uintptr_t)iov[i].iov_base | iov[i].iov_len) % 512)
-			host[call].aligned = false;
+	note_alignment(call, iov, count);
 	if (host_fails(call))
 		return -1;
 	if (host[call].most == 0)
@@ -96,6 +119,126 @@ int fallocate(int fd, int mode, off_t offset, off_t len)
 	return host_fails(HOST_ALLOCATE) ? -1 : (int)syscall(SYS_fallocate, fd, mode, offset, len);
 }
 
+/* What is played for io_uring: results that the kernel did not give, calls that it does not get yet. */
+static struct host_ring {
+	struct uring_done played[BLK_QUEUE_SIZE];
+	u32 nr_played;
+	bool holds; /* reads do not begin until they are waited for, or let go */
+	struct host_held {
+		struct uring *ring;
+		u64 tag, offset;
+		int fd;
+		const struct iovec *iov;
+		u32 nr;
+	} held[BLK_QUEUE_SIZE];
+	u32 nr_held;
+	struct iovec some[BLK_QUEUE_SIZE];
+	u32 next_some;
+	int refuses; /* uring_begin fails with it once */
+	u32 begun;   /* times that something was */
+	bool is_missing;
+} ring;
+
+int uring_create(struct uring *u, u32 entries, struct err *e);
+void uring_move(struct uring *u, u64 tag, bool is_write, int fd, const struct iovec *iov, u32 nr,
+		u64 offset);
+void uring_flush(struct uring *u, u64 tag, int fd);
+void uring_allocate(struct uring *u, u64 tag, int fd, int mode, u64 offset, u64 len);
+int uring_begin(struct uring *u);
+int uring_wait(struct uring *u);
+bool uring_next(struct uring *u, struct uring_done *done);
+
+int uring_create(struct uring *u, u32 entries, struct err *e)
+{
+	return ring.is_missing ? err_errno(e, -EPERM, "io_uring_setup")
+			       : true_uring_create(u, entries, e);
+}
+
+/* Whether the call is one that fails; its result is noted down. */
+static bool ring_fails(enum host_call call, u64 tag)
+{
+	if (!host_fails(call))
+		return false;
+	ring.played[ring.nr_played++] =
+		(struct uring_done){ .tag = tag, .result = -host[call].code };
+	return true;
+}
+
+void uring_move(struct uring *u, u64 tag, bool is_write, int fd, const struct iovec *iov, u32 nr,
+		u64 offset)
+{
+	enum host_call call = is_write ? HOST_WRITE : HOST_READ;
+
+	note_alignment(call, iov, (int)nr);
+	if (ring_fails(call, tag))
+		return;
+	if (ring.holds && !is_write) {
+		ring.held[ring.nr_held++] = (struct host_held){ u, tag, offset, fd, iov, nr };
+		return;
+	}
+	if (host[call].most > 0) {
+		struct iovec *some = &ring.some[ring.next_some++ % ARRAY_SIZE(ring.some)];
+
+		*some = iov[0];
+		some->iov_len = MIN(some->iov_len, host[call].most);
+		iov = some;
+		nr = 1;
+	}
+	true_uring_move(u, tag, is_write, fd, iov, nr, offset);
+}
+
+void uring_flush(struct uring *u, u64 tag, int fd)
+{
+	if (!ring_fails(HOST_FLUSH, tag))
+		true_uring_flush(u, tag, fd);
+}
+
+void uring_allocate(struct uring *u, u64 tag, int fd, int mode, u64 offset, u64 len)
+{
+	host[HOST_ALLOCATE].last = mode;
+	if (!ring_fails(HOST_ALLOCATE, tag))
+		true_uring_allocate(u, tag, fd, mode, offset, len);
+}
+
+int uring_begin(struct uring *u)
+{
+	int code = ring.refuses;
+
+	if (uring_queued(u) == 0)
+		return 0;
+	ring.begun++;
+	ring.refuses = 0;
+	return code ? code : true_uring_begin(u);
+}
+
+/* One call that is held begins now, the oldest first. */
+static void ring_let_go(void)
+{
+	struct host_held h = ring.held[0];
+
+	ring.nr_held--;
+	memmove(&ring.held[0], &ring.held[1], ring.nr_held * sizeof(h));
+	true_uring_move(h.ring, h.tag, false, h.fd, h.iov, h.nr, h.offset);
+	assert_int_equal(true_uring_begin(h.ring), 0);
+}
+
+int uring_wait(struct uring *u)
+{
+	if (ring.nr_held > 0)
+		ring_let_go();
+	return true_uring_wait(u);
+}
+
+bool uring_next(struct uring *u, struct uring_done *done)
+{
+	if (ring.nr_played == 0)
+		return true_uring_next(u, done);
+	*done = ring.played[0];
+	ring.nr_played--;
+	memmove(&ring.played[0], &ring.played[1], ring.nr_played * sizeof(*done));
+	return true;
+}
+
 static void host_fail(enum host_call call, int code, u32 times)
 {
 	host[call].code = code;
@@ -105,6 +248,7 @@ static void host_fail(enum host_call call, int code, u32 times)
 static void host_reset(void)
 {
 	memset(host, 0, sizeof(host));
+	memset(&ring, 0, sizeof(ring));
 	host[HOST_READ].aligned = host[HOST_WRITE].aligned = true;
 }
 
@@ -116,6 +260,7 @@ struct bench {
 	struct blk_cfg cfg;
 	struct fake_guest g;
 	bool created;
+	const char *engine; /* the option's word */
 };
 
 static u8 pattern(u64 offset)
@@ -148,17 +293,28 @@ static void assert_image(struct bench *b, u64 from, u64 to, u8 value)
 
 #define assert_image_untouched(b) assert_image(b, 0, 0, 0)
 
-static int setup(void **state)
+static int setup(void **state, const char *engine)
 {
 	struct bench *b = calloc(1, sizeof(*b));
 
 	host_reset();
+	b->engine = engine;
 	snprintf(b->path, sizeof(b->path), "%s/kiln-blk-XXXXXX", getenv("TMPDIR") ?: "/tmp");
 	b->image_fd = mkstemp(b->path);
 	assert_true(b->image_fd >= 0);
 	image_fill(b);
 	*state = b;
 	return 0;
+}
+
+static int setup_sync(void **state)
+{
+	return setup(state, "sync");
+}
+
+static int setup_uring(void **state)
+{
+	return setup(state, "io_uring");
 }
 
 static int teardown(void **state)
@@ -180,6 +336,7 @@ static void configure(struct bench *b, struct blk_cfg *cfg, const char *options)
 	memset(cfg, 0, sizeof(*cfg));
 	opt_defaults(blk_opts, cfg);
 	if (opt_parse_value(blk_opts, cfg, "path", b->path, &e) < 0 ||
+	    opt_parse_value(blk_opts, cfg, "engine", b->engine, &e) < 0 ||
 	    (options[0] && opt_parse_pairs(blk_opts, cfg, options, &e) < 0))
 		fail_msg("%s", e.text);
 }
@@ -746,7 +903,7 @@ static void a_broken_device_has_answered_what_came_before(void **state)
 	fg_chain(g, 0, OUT(&hdr, sizeof(hdr)), OUT(full_of(2), 512));
 	fg_chain(g, 0, OUT(&hdr, sizeof(hdr)), OUT(full_of(3), 512), IN(1));
 	fg_kick(g, 0);
-	FG_WAIT(g, g->nr_broken == 1);
+	FG_WAIT(g, g->nr_broken == 1 && fg_used_idx(g, 0) > 0);
 	assert_int_equal(fg_used_idx(g, 0), 1);
 	assert_image(b, 0, 512, 1);
 }
@@ -1152,26 +1309,39 @@ static void direct_io_takes_buffers_of_any_alignment(void **state)
 	assert_ioerr(REQUEST(g, VIRTIO_BLK_T_OUT, 8, OUT(NULL, 1), OUT(NULL, 4095), IN(1)));
 }
 
+/* One request of `type` for 600 KiB at sector 8, with aligned data at `at`; its header behind. */
+static void direct_request(struct fake_guest *g, u32 type, gpa_t at)
+{
+	struct virtio_blk_header hdr = header(type, 8);
+	gpa_t hdr_at = at + 600 * 1024;
+	u16 end = (u16)(fg_used_idx(g, 0) + 1), write = type == VIRTIO_BLK_T_IN;
+
+	memcpy(fg_ptr(g, hdr_at, sizeof(hdr)), &hdr, sizeof(hdr));
+	fg_desc(g, 0, 0, hdr_at, sizeof(hdr), VIRTQ_DESC_F_NEXT, 1);
+	fg_desc(g, 0, 1, at, 600 * 1024, write * VIRTQ_DESC_F_WRITE | VIRTQ_DESC_F_NEXT, 2);
+	fg_desc(g, 0, 2, hdr_at + 16, 1, VIRTQ_DESC_F_WRITE, 0);
+	fg_offer(g, 0, 0);
+	fg_force_kick(g, 0);
+	FG_WAIT(g, fg_used_idx(g, 0) == end);
+	assert_int_equal(*(u8 *)fg_ptr(g, hdr_at + 16, 1), VIRTIO_BLK_S_OK);
+}
+
 static void direct_io_goes_straight_to_aligned_buffers(void **state)
 {
-	struct virtio_blk_header hdr = header(VIRTIO_BLK_T_IN, 8);
 	struct bench *b = *state;
 	struct fake_guest *g = &b->g;
-	gpa_t at, hdr_at;
+	gpa_t at;
 
 	if (!start_direct(b, "direct=on,block_size=4096"))
 		skip();
 	at = ALIGN_UP(fg_alloc(g, 1 << 20), 4096);
-	hdr_at = fg_alloc(g, 32);
-	memcpy(fg_ptr(g, hdr_at, sizeof(hdr)), &hdr, sizeof(hdr));
-	fg_desc(g, 0, 0, hdr_at, sizeof(hdr), VIRTQ_DESC_F_NEXT, 1);
-	fg_desc(g, 0, 1, at, 600 * 1024, VIRTQ_DESC_F_WRITE | VIRTQ_DESC_F_NEXT, 2);
-	fg_desc(g, 0, 2, hdr_at + 16, 1, VIRTQ_DESC_F_WRITE, 0);
-	fg_offer(g, 0, 0);
-	fg_force_kick(g, 0);
-	FG_WAIT(g, fg_used_idx(g, 0) == 1);
+	direct_request(g, VIRTIO_BLK_T_IN, at);
 	assert_pattern(fg_ptr(g, at, 600 * 1024), 4096, 600 * 1024);
 	assert_int_equal(host[HOST_READ].made, 1);
+	memset(fg_ptr(g, at, 600 * 1024), 5, 600 * 1024);
+	direct_request(g, VIRTIO_BLK_T_OUT, at);
+	assert_image(b, 4096, 4096 + 600 * 1024, 5);
+	assert_int_equal(host[HOST_WRITE].made, 1);
 }
 
 /* --- Reset ------------------------------------------------------------------------------------ */
@@ -1189,6 +1359,221 @@ static void a_disk_works_after_every_reset(void **state)
 		fg_start(g);
 		assert_answer(REQUEST(g, VIRTIO_BLK_T_IN, i, IN(512), IN(1)), VIRTIO_BLK_S_OK, 513);
 	}
+}
+
+/* --- Many requests at a time: io_uring --------------------------------------------------------- */
+
+/* Offer `nr` reads of sector 1 on ring `qi`, by tables, as many as there are descriptors. */
+static void offer_reads(struct fake_guest *g, u32 qi, u32 nr)
+{
+	struct virtio_blk_header hdr = header(VIRTIO_BLK_T_IN, 1);
+
+	for (u32 i = 0; i < nr; i++)
+		fg_chain_table(g, qi, OUT(&hdr, sizeof(hdr)), IN(512), IN(1));
+}
+
+static void assert_reads(struct fake_guest *g, u32 qi, u32 nr)
+{
+	for (u32 i = 0; i < nr; i++) {
+		struct fg_used used = fg_wait(g, qi);
+
+		assert_pattern(used.in, 512, 512);
+		assert_answer(used, VIRTIO_BLK_S_OK, 513);
+	}
+}
+
+static void one_kick_is_one_system_call(void **state)
+{
+	struct bench *b = *state;
+	struct fake_guest *g = start(b, "");
+
+	offer_reads(g, 0, BLK_QUEUE_SIZE);
+	fg_kick(g, 0);
+	assert_reads(g, 0, BLK_QUEUE_SIZE);
+	assert_int_equal(ring.begun, 1);
+	assert_int_equal(host[HOST_READ].made, BLK_QUEUE_SIZE);
+}
+
+static void requests_overtake_one_that_takes_long(void **state)
+{
+	struct bench *b = *state;
+	struct fake_guest *g = start(b, "");
+
+	ring.holds = true;
+	offer_reads(g, 0, 1);
+	fg_kick(g, 0);
+	FG_WAIT(g, ring.nr_held == 1);
+	assert_ok(REQUEST(g, VIRTIO_BLK_T_OUT, 9, OUT(full_of(3), 512), IN(1)));
+	assert_ok(REQUEST(g, VIRTIO_BLK_T_FLUSH, 0, IN(1)));
+	assert_int_equal(fg_used_idx(g, 0), 2);
+	ring_let_go();
+	assert_reads(g, 0, 1);
+}
+
+static void a_reset_waits_for_what_is_in_flight(void **state)
+{
+	struct bench *b = *state;
+	struct fake_guest *g = start(b, "queues=2");
+
+	for (u32 i = 0; i < 3; i++) {
+		ring.holds = true;
+		offer_reads(g, 0, 10);
+		offer_reads(g, 1, 10);
+		fg_kick(g, 0);
+		fg_kick(g, 1);
+		FG_WAIT(g, ring.nr_held == 20);
+		fg_stop(g);
+		assert_int_equal(ring.nr_held, 0);
+		ring.holds = false;
+		fg_start(g);
+		offer_reads(g, 1, 1);
+		fg_kick(g, 1);
+		assert_reads(g, 1, 1);
+	}
+}
+
+static void a_device_that_goes_waits_for_what_is_in_flight(void **state)
+{
+	struct bench *b = *state;
+	struct fake_guest *g = start(b, "");
+
+	ring.holds = true;
+	offer_reads(g, 0, 100);
+	fg_kick(g, 0);
+	FG_WAIT(g, ring.nr_held == 100);
+	fg_destroy(g);
+	b->created = false;
+	assert_int_equal(ring.nr_held, 0);
+}
+
+static void a_ring_that_found_no_slot_has_its_turn_later(void **state)
+{
+	struct bench *b = *state;
+	struct fake_guest *g = start(b, "queues=3");
+
+	ring.holds = true;
+	offer_reads(g, 0, BLK_QUEUE_SIZE);
+	fg_kick(g, 0);
+	FG_WAIT(g, ring.nr_held == BLK_QUEUE_SIZE);
+	offer_reads(g, 1, 7);
+	offer_reads(g, 2, 9);
+	fg_kick(g, 1);
+	fg_kick(g, 2);
+	fg_settle(g);
+	assert_int_equal(ring.nr_held, BLK_QUEUE_SIZE);
+	ring.holds = false;
+	while (ring.nr_held > 0)
+		ring_let_go();
+	assert_reads(g, 0, BLK_QUEUE_SIZE);
+	assert_reads(g, 1, 7);
+	assert_reads(g, 2, 9);
+}
+
+static void a_ring_that_found_no_slot_hears_of_those_that_its_own_kick_set_free(void **state)
+{
+	struct bench *b = *state;
+	struct fake_guest *g = start(b, "queues=2");
+
+	ring.holds = true;
+	offer_reads(g, 0, BLK_QUEUE_SIZE);
+	fg_kick(g, 0);
+	FG_WAIT(g, ring.nr_held == BLK_QUEUE_SIZE);
+	ring.holds = false;
+	while (ring.nr_held > 0)
+		ring_let_go();
+	offer_reads(g, 1, 7);
+	vdev_kick(g->v, 1); /* before the loop hears that anything is done */
+	assert_reads(g, 0, BLK_QUEUE_SIZE);
+	assert_reads(g, 1, 7);
+}
+
+static void a_ring_that_stops_leaves_its_slots_to_others(void **state)
+{
+	struct bench *b = *state;
+	struct fake_guest *g = start(b, "queues=2");
+
+	ring.holds = true;
+	offer_reads(g, 0, BLK_QUEUE_SIZE);
+	fg_kick(g, 0);
+	FG_WAIT(g, ring.nr_held == BLK_QUEUE_SIZE);
+	offer_reads(g, 1, 7);
+	fg_kick(g, 1);
+	fg_settle(g);
+	ring.holds = false;
+	vdev_queue_stop(g->v, 0);
+	assert_reads(g, 1, 7);
+}
+
+static void calls_the_ring_does_not_take_are_made_all_the_same(void **state)
+{
+	struct bench *b = *state;
+	struct fake_guest *g = start(b, "");
+
+	ring.refuses = -EBUSY;
+	offer_reads(g, 0, 20);
+	fg_kick(g, 0);
+	assert_reads(g, 0, 20);
+	assert_string_equal(g->log,
+			    "virtio-blk.0: io_uring takes no more: Device or resource busy");
+	assert_int_equal(host[HOST_READ].made, 40); /* each by the ring, then without it */
+	host_fail(HOST_READ, EAGAIN, 1);
+	offer_reads(g, 0, 1);
+	fg_kick(g, 0);
+	assert_reads(g, 0, 1);
+}
+
+static void a_host_without_io_uring_has_the_other_engine(void **state)
+{
+	struct bench *b = *state;
+	struct fdset fds = { 0 };
+	struct err e;
+
+	ring.is_missing = true;
+	configure(b, &b->cfg, "");
+	assert_int_equal(blk_image_open(&b->cfg, &fds, &e), 0);
+	assert_false(fg_try(&b->g, "virtio-blk", &b->cfg, &fds, &e));
+	assert_string_equal(e.text, "virtio-blk.0: engine=io_uring (sync does without): "
+				    "io_uring_setup: Operation not permitted");
+	fg_destroy(&b->g);
+	fdset_close(&fds);
+	fds.count = 0;
+	configure(b, &b->cfg, "engine=auto");
+	assert_int_equal(blk_image_open(&b->cfg, &fds, &e), 0);
+	b->cfg.image.in_memory = false;
+	fg_create(&b->g, "virtio-blk", &b->cfg, &fds);
+	b->created = true;
+	fg_start(&b->g);
+	assert_string_equal(b->g.log, "virtio-blk.0: no io_uring here (io_uring_setup: Operation "
+				      "not permitted): engine=sync");
+	assert_answer(REQUEST(&b->g, VIRTIO_BLK_T_IN, 0, IN(512), IN(1)), VIRTIO_BLK_S_OK, 513);
+}
+
+static u32 ring_calls_of_a_read(struct bench *b, const char *options, bool in_memory)
+{
+	struct fdset fds = { 0 };
+	struct err e;
+
+	ring.begun = 0;
+	configure(b, &b->cfg, options);
+	assert_int_equal(blk_image_open(&b->cfg, &fds, &e), 0);
+	b->cfg.image.in_memory = in_memory;
+	fg_create(&b->g, "virtio-blk", &b->cfg, &fds);
+	fg_start(&b->g);
+	assert_answer(REQUEST(&b->g, VIRTIO_BLK_T_IN, 0, IN(512), IN(1)), VIRTIO_BLK_S_OK, 513);
+	fg_destroy(&b->g);
+	return ring.begun;
+}
+
+static void the_engine_is_what_was_asked_for_or_what_suits_the_image(void **state)
+{
+	struct bench *b = *state;
+	struct err e;
+
+	assert_int_equal(ring_calls_of_a_read(b, "engine=auto", false), 1);
+	assert_int_equal(ring_calls_of_a_read(b, "engine=auto", true), 0);
+	assert_int_equal(ring_calls_of_a_read(b, "engine=io_uring", true), 1);
+	assert_int_equal(ring_calls_of_a_read(b, "engine=sync", false), 0);
+	assert_int_equal(opt_parse_pairs(blk_opts, &b->cfg, "engine=aio", &e), -EINVAL);
 }
 
 /* --- Its process's seccomp policy ------------------------------------------------------------- */
@@ -1218,12 +1603,16 @@ static void its_policy_allows_what_the_engine_calls_and_little_else(void **state
 	assert_false(policy_allows(SYS_ioctl, BLKROSET));
 	assert_false(policy_allows(SYS_ftruncate, 0));
 	assert_false(policy_allows(SYS_openat, 0));
+	assert_true(policy_allows(SYS_io_uring_enter, 1));
+	assert_false(policy_allows(SYS_io_uring_setup, 0));
+	assert_false(policy_allows(SYS_io_uring_register, IORING_REGISTER_FILES));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define ONE(test, engine) { #test " (" #engine ")", test, setup_##engine, teardown, NULL }
+#define T(test) ONE(test, sync), ONE(test, uring)
 		T(what_is_no_disk_is_refused_by_its_kind),
 		T(a_path_must_be_given),
 		T(a_file_that_may_not_be_written_says_that_ro_helps),
@@ -1277,6 +1666,16 @@ int main(void)
 		T(direct_io_takes_buffers_of_any_alignment),
 		T(direct_io_goes_straight_to_aligned_buffers),
 		T(a_disk_works_after_every_reset),
+		ONE(one_kick_is_one_system_call, uring),
+		ONE(requests_overtake_one_that_takes_long, uring),
+		ONE(a_reset_waits_for_what_is_in_flight, uring),
+		ONE(a_device_that_goes_waits_for_what_is_in_flight, uring),
+		ONE(a_ring_that_found_no_slot_has_its_turn_later, uring),
+		ONE(a_ring_that_found_no_slot_hears_of_those_that_its_own_kick_set_free, uring),
+		ONE(a_ring_that_stops_leaves_its_slots_to_others, uring),
+		ONE(calls_the_ring_does_not_take_are_made_all_the_same, uring),
+		ONE(a_host_without_io_uring_has_the_other_engine, uring),
+		ONE(the_engine_is_what_was_asked_for_or_what_suits_the_image, uring),
 		cmocka_unit_test(its_policy_allows_what_the_engine_calls_and_little_else),
 	};
 

@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "util/fd.h"
@@ -32,6 +34,12 @@ static const char *const discard_words[] = {
 	[BLK_DISCARD_AUTO] = "auto",
 	[BLK_DISCARD_ON] = "on",
 	[BLK_DISCARD_OFF] = "off",
+	NULL,
+};
+static const char *const engine_words[] = {
+	[BLK_ENGINE_AUTO] = "auto",
+	[BLK_ENGINE_SYNC] = "sync",
+	[BLK_ENGINE_URING] = "io_uring",
 	NULL,
 };
 
@@ -87,6 +95,13 @@ const struct opt blk_opts[] = {
 		.arg = "WORD",
 		.def = "auto",
 		.help = HELP("give storage back that the guest discards; auto: if the host can"),
+	},
+	{
+		.name = "engine",
+		OPT_CHOICE(struct blk_cfg, engine, engine_words),
+		.arg = "WORD",
+		.def = "auto",
+		.help = HELP("one request at a time, or many; auto: many if the host can"),
 	},
 	{ .name = NULL },
 };
@@ -239,10 +254,18 @@ static int measure_device(struct blk_cfg *cfg, int fd, const struct stat *st, st
 	return 0;
 }
 
+static bool file_is_in_memory(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
 static void measure_file(struct blk_cfg *cfg, int fd, const struct stat *st)
 {
 	struct blk_image *im = &cfg->image;
 
+	im->in_memory = file_is_in_memory(fd);
 	im->size_bytes = (u64)st->st_size;
 	im->physical_bytes = PAGE_BYTES;
 	im->discard_bytes = is_unit((u64)st->st_blksize) ? (u32)st->st_blksize : PAGE_BYTES;
@@ -350,6 +373,10 @@ int blk_image_open(void *opaque, struct fdset *fds, struct err *e)
 
 	if (!cfg->path[0])
 		return err_set(e, -EINVAL, "path=FILE is missing");
+	if (cfg->engine == BLK_ENGINE_URING && !IS_ENABLED(CONFIG_VIRTIO_BLK_IO_URING))
+		return err_set(e, -EINVAL,
+			       "engine=io_uring: this build has only sync "
+			       "(CONFIG_VIRTIO_BLK_IO_URING)");
 	fd = open_image(cfg, &st, e);
 	if (fd < 0)
 		return fd;

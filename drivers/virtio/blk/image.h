@@ -11,6 +11,7 @@
 enum { BLK_PATH_BYTES = 4096, BLK_QUEUES_MAX = 16 };
 
 enum blk_block_size { BLK_BLOCK_512, BLK_BLOCK_4096 };
+enum blk_engine_word { BLK_ENGINE_AUTO, BLK_ENGINE_SYNC, BLK_ENGINE_URING };
 enum blk_discard { BLK_DISCARD_AUTO, BLK_DISCARD_ON, BLK_DISCARD_OFF };
 
 /* What the host's side of a disk is; found by blk_image_open. */
@@ -21,6 +22,7 @@ struct blk_image {
 	u32 discard_bytes;    /* what it can give back, at least block_bytes */
 	u32 direct_bytes;     /* alignment of direct I/O; 0: through the host's page cache */
 	bool is_block_device; /* else a regular file */
+	bool in_memory;       /* nothing of it ever has to be waited for */
 	bool read_only, can_discard;
 };
 
@@ -30,6 +32,7 @@ struct blk_cfg {
 	u32 format, queues;
 	u32 block_size; /* enum blk_block_size */
 	u32 discard;    /* enum blk_discard */
+	u32 engine;     /* enum blk_engine_word */
 	bool read_only, direct;
 
 	/* From here on blk_image_open's. */
