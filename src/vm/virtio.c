@@ -50,7 +50,7 @@ static struct vm_vdev *vdev_of(struct vfront *front)
 
 static bool vdev_is_remote(const struct vm_vdev *v)
 {
-	return IS_ENABLED(CONFIG_VHOST_USER) && v->setup->remote.path[0];
+	return v->setup->remote.path[0];
 }
 
 /*
@@ -60,7 +60,7 @@ static bool vdev_is_remote(const struct vm_vdev *v)
  */
 static void vdev_check(struct vm_vdev *v, const struct err *e)
 {
-	if (v->vhost.dead && vdev_is_remote(v))
+	if (IS_ENABLED(CONFIG_VHOST_USER) && v->vhost.dead && vdev_is_remote(v))
 		vm_end(v->vm, VM_END_FAILED, "%s: '%s': %s", v->setup->name, v->setup->remote.path,
 		       e->text);
 	else if (v->vhost.dead && e->code != -EPIPE)
@@ -136,7 +136,7 @@ static int vdev_read_config(struct vm_vdev *v, u8 *config, struct err *e)
 
 	if (status < 0)
 		vdev_check(v, e);
-	else if (vdev_is_remote(v))
+	else if (IS_ENABLED(CONFIG_VHOST_USER) && vdev_is_remote(v))
 		remote_fix_config(v->setup, v->front.nr_queues, config);
 	return status;
 }
@@ -253,10 +253,13 @@ static int vdev_create_front(struct vm_vdev *v, struct err *e)
 {
 	u8 config[VFRONT_CONFIG_BYTES_MAX] = { 0 };
 	struct vfront_device device;
-	int status = vdev_is_remote(v) ? remote_describe(v->setup, &v->vhost, v->vm->setup->nr_cpus,
-							 &device, config, &v->nr_served, e)
-				       : vdev_describe(v, &device, config, e);
+	int status;
 
+	if (IS_ENABLED(CONFIG_VHOST_USER) && vdev_is_remote(v))
+		status = remote_describe(v->setup, &v->vhost, v->vm->setup->nr_cpus, &device,
+					 config, &v->nr_served, e);
+	else
+		status = vdev_describe(v, &device, config, e);
 	if (status == 0)
 		status = vfront_init(&v->front, &device, &front_ops, e);
 	v->has_front = status == 0;
