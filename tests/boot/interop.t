@@ -93,10 +93,10 @@ sub is_echoed {
 	return write_all($socket, $bytes) == $STREAM_BYTES && read_all($socket) eq $bytes;
 }
 
-# Tests: the guest, which runs $peers, is called and calls.
+# Tests: the guest, which runs $peers, is called and calls. Return: what it printed up to then.
 sub vsock_works {
 	my ($m, $calls, $name) = @_;
-	$m->wait_for(qr/listens at $GUEST_ECHO/);
+	my $text = $m->wait_for(qr/listens at $GUEST_ECHO/) // '';
 	my $called = next_client($calls);
 	my $calling = IO::Socket::UNIX->new(Peer => "$dir/host") || die "$dir/host: $!";
 	syswrite $calling, "CONNECT $GUEST_ECHO\n";
@@ -106,6 +106,7 @@ sub vsock_works {
 	like($answer, qr/^OK \d+\n/, "$name: the host calls a port of the guest's");
 	ok(is_echoed($calling), '... and bytes come back');
 	ok($called && is_echoed($called), '... and so they do where the guest calls');
+	return $text;
 }
 
 # ---- QEMU's machine with our devices -----------------------------------------------------------------
@@ -163,7 +164,7 @@ sub device_words {
 	$client = next_client($listener);
 	my $up = $client ? read_all($client) : '';
 	close $client if $client;
-	vsock_works($qemu, $calls, '... has sockets');
+	$text .= vsock_works($qemu, $calls, '... has sockets');
 	$text .= $qemu->wait_for(qr/kiln-status: \d+/) // '';
 	is(hash_in($text, 'down'), sha256_hex($down), '... which arrive whole');
 	is(hash_in($text, 'new'), sha256_hex($up), '... and sends 1 MiB that arrives whole');
