@@ -24,11 +24,14 @@
 /* One interrupt may tell of several requests, but none waits longer for it than this. */
 #define CALL_DELAY_NS 50000
 
+/* Whether an engine may have several requests in hand; all that is for this is left out if not. */
+#define MANY_AT_A_TIME IS_ENABLED(CONFIG_VIRTIO_BLK_IO_URING)
+
 struct blk {
 	struct blk_engine engine;
 	struct blk_request *slots; /* engine.ops->depth of them, owned */
-	u16 *free;                 /* owned: indices of the slots that are free, */
-	u32 nr_free;               /* the one used last at the end */
+	struct blk_request *free;  /* those that were used and are free, */
+	u32 nr_used;               /* of so many that were ever used */
 	u32 nr_busy[BLK_QUEUES_MAX];
 	u32 uncalled; /* a bit for each ring whose driver may have to be called, */
 	u32 starved;  /* and for each that has requests for which there was no slot */
@@ -46,24 +49,24 @@ struct blk {
 
 static int blk_make_slots(struct blk *b, struct err *e)
 {
-	const u32 depth = b->engine.ops->depth;
+	b->slots = calloc(b->engine.ops->depth, sizeof(*b->slots));
+	return b->slots ? 0 : err_set(e, -ENOMEM, "out of memory");
+}
 
-	b->slots = calloc(depth, sizeof(*b->slots));
-	b->free = calloc(depth, sizeof(*b->free));
-	if (!b->slots || !b->free)
-		return err_set(e, -ENOMEM, "out of memory");
-	while (b->nr_free < depth) {
-		b->free[b->nr_free] = (u16)(depth - 1 - b->nr_free);
-		b->nr_free++;
-	}
-	return 0;
+static bool blk_has_slot(const struct blk *b)
+{
+	return b->free || b->nr_used < b->engine.ops->depth;
 }
 
 /* The slot used last comes first: few requests at a time touch little memory. */
 static struct blk_request *blk_take_slot(struct blk *b, struct vdev *v, u32 qi)
 {
-	struct blk_request *r = &b->slots[b->free[--b->nr_free]];
+	struct blk_request *r = b->free;
 
+	if (r)
+		b->free = r->next_free;
+	else
+		r = &b->slots[b->nr_used++];
 	r->v = v;
 	r->qi = qi;
 	b->nr_busy[qi]++;
@@ -72,7 +75,8 @@ static struct blk_request *blk_take_slot(struct blk *b, struct vdev *v, u32 qi)
 
 static void blk_put_slot(struct blk *b, struct blk_request *r)
 {
-	b->free[b->nr_free++] = (u16)(r - b->slots);
+	r->next_free = b->free;
+	b->free = r;
 	b->nr_busy[r->qi]--;
 }
 
@@ -84,7 +88,7 @@ static void blk_call_drivers(struct vdev *v)
 
 	for (u32 qi = 0; b->uncalled >> qi; qi++)
 		if (b->uncalled >> qi & 1)
-			virtq_call(vdev_queue(v, qi));
+			virtq_call(&v->queues[qi]);
 	b->uncalled = 0;
 }
 
@@ -98,12 +102,11 @@ void blk_batch_end(struct vdev *v)
 	const u64 one = 1;
 
 	blk_call_drivers(v);
-	b->called_ns = evl_now_ns();
-	if (b->nr_free == 0)
+	if (!MANY_AT_A_TIME || !blk_has_slot(b))
 		return;
 	for (u32 qi = 0; b->starved >> qi; qi++)
-		if (b->starved >> qi & 1 && vdev_queue(v, qi)->kick_fd >= 0)
-			fd_write(vdev_queue(v, qi)->kick_fd, &one, sizeof(one));
+		if (b->starved >> qi & 1 && v->queues[qi].kick_fd >= 0)
+			fd_write(v->queues[qi].kick_fd, &one, sizeof(one));
 	b->starved = 0;
 }
 
@@ -295,7 +298,7 @@ static int blk_next_request(struct blk *b, struct vdev *v, u32 qi)
 	struct blk_request *r;
 	int status;
 
-	if (b->nr_free == 0) {
+	if (MANY_AT_A_TIME && !blk_has_slot(b)) {
 		if (virtq_want_kicks(vdev_queue(v, qi), true))
 			b->starved |= 1u << qi;
 		return 0;
@@ -317,7 +320,7 @@ static int blk_kick(struct vdev *v, u32 qi)
 	b->called_ns = evl_now_ns();
 	while ((status = blk_next_request(b, v, qi)) == 1)
 		;
-	if (b->engine.ops->commit)
+	if (MANY_AT_A_TIME && b->engine.ops->commit)
 		b->engine.ops->commit(&b->engine);
 	blk_batch_end(v);
 	return status;
@@ -404,7 +407,7 @@ static void blk_offer(struct vdev *v, const struct blk_image *im)
 /* Where the user left it to us, there is no gain in waiting for many when none ever waits. */
 static bool blk_wants_uring(const struct blk_engine *en, u32 word)
 {
-	return IS_ENABLED(CONFIG_VIRTIO_BLK_IO_URING) &&
+	return MANY_AT_A_TIME &&
 	       (word == BLK_ENGINE_URING || (word == BLK_ENGINE_AUTO && !en->image.in_memory));
 }
 
@@ -414,7 +417,7 @@ static int blk_choose_engine(struct blk_engine *en, struct vdev *v, u32 word, st
 
 	en->ops = &blk_engine_sync;
 	if (!blk_wants_uring(en, word))
-		return en->ops->create(en, v, e);
+		return 0;
 	en->ops = &blk_engine_uring;
 	status = en->ops->create(en, v, e);
 	if (status == 0)
@@ -424,7 +427,7 @@ static int blk_choose_engine(struct blk_engine *en, struct vdev *v, u32 word, st
 	if (word == BLK_ENGINE_URING)
 		return err_prefix(e, "engine=io_uring (sync does without)");
 	log_info("%s: no io_uring here (%s): engine=sync", v->name, e->text);
-	return en->ops->create(en, v, e);
+	return 0;
 }
 
 static int blk_start(struct vdev *v, const void *opaque, struct fdset *fds, struct err *e)
@@ -452,11 +455,10 @@ static void blk_destroy(struct vdev *v)
 {
 	struct blk *b = v->priv;
 
-	if (b->engine.ops)
+	if (MANY_AT_A_TIME && b->engine.ops && b->engine.ops->destroy)
 		b->engine.ops->destroy(&b->engine);
 	blk_buffer_destroy(&b->engine);
 	fd_close(&b->engine.fd);
-	free(b->free);
 	free(b->slots);
 }
 
@@ -511,7 +513,7 @@ static const struct vdev_class blk_class = {
 	.start = blk_start,
 	.destroy = blk_destroy,
 	.kick = blk_kick,
-	.queue_stop = blk_queue_stop,
+	.queue_stop = MANY_AT_A_TIME ? blk_queue_stop : NULL,
 	.config_read = blk_config_read,
 	.config_write = blk_config_write,
 };

@@ -48,6 +48,7 @@ struct blk_step {
 
 /* A request in its slot, from virtq_pop to virtq_push. */
 struct blk_request {
+	struct blk_request *next_free; /* of a slot without a request */
 	struct vdev *v;
 	u32 qi;
 	struct virtq_chain chain;
@@ -77,7 +78,7 @@ struct blk_engine;
 struct blk_engine_ops {
 	u32 depth; /* requests that it takes at a time */
 	/* create, destroy - `image`, `fd` and `buffer` are set. destroy also after a create that
-	 * failed. */
+	 * failed. NULL: there is nothing to create. */
 	int (*create)(struct blk_engine *en, struct vdev *v, struct err *e);
 	void (*destroy)(struct blk_engine *en);
 	/* submit - carry `r` out; blk_complete(r) is called once: before this returns or, in an

@@ -42,22 +42,7 @@ void blk_carry_out(struct blk_engine *en, struct blk_request *r)
 	blk_complete(r, r->result);
 }
 
-static int sync_create(struct blk_engine *en, struct vdev *v, struct err *e)
-{
-	(void)en;
-	(void)v;
-	(void)e;
-	return 0;
-}
-
-static void sync_destroy(struct blk_engine *en)
-{
-	(void)en;
-}
-
 const struct blk_engine_ops blk_engine_sync = {
 	.depth = 1,
-	.create = sync_create,
-	.destroy = sync_destroy,
 	.submit = blk_carry_out,
 };

@@ -39,7 +39,7 @@ static const char *const discard_words[] = {
 static const char *const engine_words[] = {
 	[BLK_ENGINE_AUTO] = "auto",
 	[BLK_ENGINE_SYNC] = "sync",
-	[BLK_ENGINE_URING] = "io_uring",
+	[BLK_ENGINE_URING] = IS_ENABLED(CONFIG_VIRTIO_BLK_IO_URING) ? "io_uring" : NULL,
 	NULL,
 };
 
@@ -258,7 +258,8 @@ static bool file_is_in_memory(int fd)
 {
 	struct statfs fs;
 
-	return fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+	return IS_ENABLED(CONFIG_VIRTIO_BLK_IO_URING) && fstatfs(fd, &fs) == 0 &&
+	       (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
 }
 
 static void measure_file(struct blk_cfg *cfg, int fd, const struct stat *st)
@@ -373,10 +374,6 @@ int blk_image_open(void *opaque, struct fdset *fds, struct err *e)
 
 	if (!cfg->path[0])
 		return err_set(e, -EINVAL, "path=FILE is missing");
-	if (cfg->engine == BLK_ENGINE_URING && !IS_ENABLED(CONFIG_VIRTIO_BLK_IO_URING))
-		return err_set(e, -EINVAL,
-			       "engine=io_uring: this build has only sync "
-			       "(CONFIG_VIRTIO_BLK_IO_URING)");
 	fd = open_image(cfg, &st, e);
 	if (fd < 0)
 		return fd;

@@ -21,8 +21,7 @@ int blk_buffer_create(struct blk_engine *en, struct err *e)
 			    -1, 0);
 
 	if (buffer == MAP_FAILED)
-		return err_errno(e, -errno, "a buffer of %llu bytes",
-				 (unsigned long long)BUFFER_BYTES);
+		return err_set(e, -ENOMEM, "out of memory");
 	en->buffer = buffer;
 	return 0;
 }
@@ -31,7 +30,6 @@ void blk_buffer_destroy(struct blk_engine *en)
 {
 	if (en->buffer)
 		munmap(en->buffer, BUFFER_BYTES);
-	en->buffer = NULL;
 }
 
 /* --- Reading and writing ---------------------------------------------------------------------- */
@@ -122,10 +120,8 @@ static bool next_zeroes(struct blk_engine *en, struct blk_request *r)
 {
 	const struct blk_range *range = &r->ranges[r->range_at];
 
-	while (r->range_at < r->nr_ranges && range->len == 0) {
-		range_done(r);
-		range++;
-	}
+	for (; r->range_at < r->nr_ranges && range->len == 0; range++)
+		r->range_at++;
 	if (r->range_at == r->nr_ranges)
 		return false;
 	r->way = best_way(en, r);
