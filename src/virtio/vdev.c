@@ -27,7 +27,8 @@ struct vdev *vdev_create(const struct vdev_class *cls, u32 index, struct evl *ev
 	struct vdev_storage *storage = calloc(1, sizeof(*storage) + cls->priv_bytes);
 	struct vdev *v;
 
-	assert(cls->nr_queues <= VDEV_QUEUES_MAX && cls->config_bytes <= VDEV_CONFIG_BYTES_MAX);
+	if (cls->nr_queues > VDEV_QUEUES_MAX || cls->config_bytes > VDEV_CONFIG_BYTES_MAX)
+		abort(); /* a class of ours that asks for more than there is */
 	if (!storage) {
 		err_set(e, -ENOMEM, "%s.%u: out of memory", cls->name, index);
 		return NULL;

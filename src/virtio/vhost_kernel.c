@@ -7,8 +7,10 @@
 
 #include <errno.h>
 #include <linux/vhost.h>
-#include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
+
+#include "util/fd.h"
 
 static int vhost_ioctl(int fd, unsigned long request, void *argument)
 {
@@ -22,6 +24,42 @@ int vhost_kernel_own(int fd, u64 *features, struct err *e)
 	if (status == 0)
 		status = vhost_ioctl(fd, VHOST_GET_FEATURES, features);
 	return status < 0 ? err_errno(e, status, "the kernel's vhost") : 0;
+}
+
+static void fault_ready(struct evl_source *source, u32 epoll_events)
+{
+	struct vhost_kernel_fault *fault = container_of(source, struct vhost_kernel_fault, source);
+	u64 count;
+
+	(void)epoll_events;
+	fd_read(source->fd, &count, sizeof(count));
+	vdev_broken(fault->v, fault->qi, "ring %u: the host's kernel cannot read it", fault->qi);
+}
+
+int vhost_kernel_watch(struct vhost_kernel_fault *fault, struct vdev *v, u32 qi, struct err *e)
+{
+	cleanup_fd int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int status = fd < 0 ? -errno : 0;
+
+	fault->v = v;
+	fault->qi = qi;
+	if (status == 0)
+		status = evl_add(v->evl, &fault->source, fd, EPOLLIN, fault_ready);
+	if (status < 0)
+		return err_errno(e, status, "the kernel's vhost: eventfd");
+	fd_take(&fd);
+	return 0;
+}
+
+void vhost_kernel_unwatch(struct vhost_kernel_fault *fault)
+{
+	int fd = fault->source.fd;
+
+	if (fd < 0)
+		return;
+	evl_remove(fault->v->evl, &fault->source);
+	fd_close(&fd);
+	fault->source.fd = -1;
 }
 
 /* A memory table with its regions. */

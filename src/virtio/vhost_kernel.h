@@ -12,6 +12,20 @@
  */
 int vhost_kernel_own(int fd, u64 *features, struct err *e);
 
+/* An eventfd by which it tells of a driver's mistakes on a ring: the device then needs a reset. */
+struct vhost_kernel_fault {
+	struct evl_source source;
+	struct vdev *v;
+	u32 qi;
+};
+
+/*
+ * vhost_kernel_watch - make and watch it for ring `qi`. Return: 0 or -errno with words.
+ * vhost_kernel_unwatch - close it; safe on one that is all zeros but for a source.fd of -1.
+ */
+int vhost_kernel_watch(struct vhost_kernel_fault *fault, struct vdev *v, u32 qi, struct err *e);
+void vhost_kernel_unwatch(struct vhost_kernel_fault *fault);
+
 /*
  * vhost_kernel_prepare - give it the guest's memory as it is mapped here, and `features` of those it
  * has. While none of its rings runs. Return: 0 or -errno.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A hostile driver and a hostile network on the two sides of virtio-net.
-// test-sources: drivers/virtio/net/net.c drivers/virtio/net/open.c src/util/opt.c fake_guest
+// test-sources: drivers/virtio/net/net.c drivers/virtio/net/open.c drivers/virtio/net/vhost.c src/virtio/vhost_kernel.c src/util/opt.c fake_guest
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

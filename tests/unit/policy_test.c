@@ -427,10 +427,8 @@ static const struct call worker_denied[] = {
 };
 
 static const struct call net_allowed[] = {
-	CALL(readv, 3, ADDRESS, 2),
-	CALL(writev, 3, ADDRESS, 2),
-	IOCTL(TUNSETOFFLOAD),
-	IOCTL(TUNSETQUEUE),
+	CALL(readv, 3, ADDRESS, 2), CALL(writev, 3, ADDRESS, 2), IOCTL(TUNSETOFFLOAD),
+	IOCTL(TUNSETQUEUE),         IOCTL(VHOST_SET_MEM_TABLE),  IOCTL(VHOST_NET_SET_BACKEND),
 };
 
 static const struct call net_denied[] = {
@@ -438,6 +436,9 @@ static const struct call net_denied[] = {
 	IOCTL(TUNSETSNDBUF),
 	IOCTL(TUNSETOWNER),
 	IOCTL(TUNATTACHFILTER),
+	IOCTL(VHOST_SET_OWNER),
+	IOCTL(VHOST_SET_LOG_BASE),
+	IOCTL(VHOST_VSOCK_SET_RUNNING),
 	CALL(accept4, 3, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK),
 	CALL(madvise, ADDRESS, 4096, MADV_REMOVE),
 };

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 
 #include "net.h"
+#include "net_vhost.h"
 #include "util/bytes.h"
 #include "util/fd.h"
 #include "virtio/vdev.h"
@@ -76,6 +77,10 @@ enum {
 #define OFFLOAD_FEATURES                                                                        \
 	(BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_GUEST_TSO4) | \
 	 BIT(VIRTIO_NET_F_GUEST_TSO6) | BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_HOST_TSO6))
+/* What is a matter of the tap and of this process, whoever moves the frames. */
+#define CARD_FEATURES                                                                     \
+	(OFFLOAD_FEATURES | MQ_FEATURES | BIT(VIRTIO_NET_F_MTU) | BIT(VIRTIO_NET_F_MAC) | \
+	 BIT(VIRTIO_NET_F_STATUS))
 #define MQ_FEATURES (BIT(VIRTIO_NET_F_CTRL_VQ) | BIT(VIRTIO_NET_F_MQ))
 
 /* In front of every frame (section 5.1.6). */
@@ -114,6 +119,7 @@ struct net_pair {
 	bool attached; /* fd is watched, and a tap sends frames here */
 	bool rx_on;    /* the receive ring is enabled */
 	struct rx_stock stock;
+	struct net_vhost vhost;
 
 	/* A frame that waits for receive buffers: bytes of `input`, or none. */
 	u32 frame_at, frame_len;
@@ -824,6 +830,11 @@ static int net_kick(struct vdev *v, u32 qi)
 	return 0;
 }
 
+static bool has_vhost(const struct net_pair *p)
+{
+	return p->vhost.fd >= 0;
+}
+
 /* The tap leaves to the guest what the guest said it can do. */
 static int tap_set_offloads(struct net_pair *p)
 {
@@ -845,16 +856,26 @@ static int net_queue_start(struct vdev *v, u32 qi)
 
 	if (!vdev_has(v, VIRTIO_F_VERSION_1))
 		return -EPROTONOSUPPORT; /* another header */
-	if (!p || !is_receive(qi))
+	if (!p)
 		return 0;
-	status = tap_set_offloads(p);
-	if (status < 0)
+	status = is_receive(qi) ? tap_set_offloads(p) : 0;
+	if (IS_ENABLED(CONFIG_VIRTIO_NET_VHOST) && status == 0 && has_vhost(p))
+		return net_vhost_ring_start(&p->vhost, v, qi, p->fd);
+	if (status < 0 || !is_receive(qi))
 		return status;
 	p->rx_on = true;
 	if (passt_has_frame(p))
 		evl_timer_set(&p->hold, SOON_NS, 0);
 	pair_watch(p);
 	return 0;
+}
+
+static void net_queue_call(struct vdev *v, u32 qi)
+{
+	struct net_pair *p = pair_of(v, qi);
+
+	if (IS_ENABLED(CONFIG_VIRTIO_NET_VHOST) && p && has_vhost(p))
+		net_vhost_ring_call(&p->vhost, v, qi);
 }
 
 static bool is_last_ring(struct vdev *v, u32 qi)
@@ -869,7 +890,9 @@ static void net_queue_stop(struct vdev *v, u32 qi)
 {
 	struct net_pair *p = pair_of(v, qi);
 
-	if (p && is_receive(qi)) {
+	if (IS_ENABLED(CONFIG_VIRTIO_NET_VHOST) && p && has_vhost(p)) {
+		net_vhost_ring_stop(&p->vhost, v, qi);
+	} else if (p && is_receive(qi)) {
 		rx_give_back(p);
 		rx_forget_frame(p);
 		p->rx_on = false;
@@ -913,6 +936,21 @@ static int pair_create(struct vdev *v, const struct net_cfg *cfg, u32 index, str
 	return status < 0 ? err_errno(e, status, "watch the back end") : 0;
 }
 
+/* The kernel is to move this pair's frames: what it cannot do is not offered. */
+static int pair_hand_over(struct vdev *v, const struct net_cfg *cfg, u32 index, struct fdset *fds,
+			  struct err *e)
+{
+	struct net_pair *p = &net_of(v)->pairs[index];
+	int fd = fdset_take(fds, cfg->vhost_index[index]);
+
+	if (fd < 0)
+		return err_set(e, -EBADF, "no /dev/vhost-net for pair %u", index);
+	if (net_vhost_start(&p->vhost, v, index, &fd, e) < 0)
+		return e->code;
+	v->features_offered &= p->vhost.features | CARD_FEATURES;
+	return 0;
+}
+
 static int net_start(struct vdev *v, const void *opaque, struct fdset *fds, struct err *e)
 {
 	const struct net_cfg *cfg = opaque;
@@ -921,7 +959,8 @@ static int net_start(struct vdev *v, const void *opaque, struct fdset *fds, stru
 	for (u32 i = 0; i < NET_PAIRS_MAX; i++) {
 		n->pairs[i].v = v;
 		n->pairs[i].index = i;
-		n->pairs[i].fd = -1;
+		n->pairs[i].fd = n->pairs[i].vhost.fd = -1;
+		n->pairs[i].vhost.faults[0].source.fd = n->pairs[i].vhost.faults[1].source.fd = -1;
 	}
 	n->kind = cfg->kind;
 	n->nr_pairs = cfg->nr_pairs;
@@ -936,7 +975,9 @@ static int net_start(struct vdev *v, const void *opaque, struct fdset *fds, stru
 	if (n->mtu == 0)
 		v->features_offered &= ~BIT(VIRTIO_NET_F_MTU);
 	for (u32 i = 0; i < n->nr_pairs; i++)
-		if (pair_create(v, cfg, i, fds, e) < 0)
+		if (pair_create(v, cfg, i, fds, e) < 0 ||
+		    (IS_ENABLED(CONFIG_VIRTIO_NET_VHOST) && cfg->vhost &&
+		     pair_hand_over(v, cfg, i, fds, e) < 0))
 			return e->code;
 	return 0;
 }
@@ -948,6 +989,8 @@ static void net_destroy(struct vdev *v)
 	for (u32 i = 0; i < n->nr_pairs; i++) {
 		struct net_pair *p = &n->pairs[i];
 
+		if (IS_ENABLED(CONFIG_VIRTIO_NET_VHOST))
+			net_vhost_destroy(&p->vhost);
 		evl_remove(v->evl, &p->source);
 		evl_timer_destroy(&p->hold);
 		fd_close(&p->fd);
@@ -988,8 +1031,7 @@ static const struct vdev_class virtio_net = {
 	.virtio_id = 1,
 	.queue_size_max = RING_MAX,
 	.nr_queues = RINGS_MAX,
-	.features = OFFLOAD_FEATURES | MQ_FEATURES | BIT(VIRTIO_NET_F_MTU) | BIT(VIRTIO_NET_F_MAC) |
-		    BIT(VIRTIO_NET_F_MRG_RXBUF) | BIT(VIRTIO_NET_F_STATUS),
+	.features = CARD_FEATURES | BIT(VIRTIO_NET_F_MRG_RXBUF),
 	.config_bytes = sizeof(struct net_config),
 	.priv_bytes = sizeof(struct net),
 	.cfg_bytes = sizeof(struct net_cfg),
@@ -1002,6 +1044,7 @@ static const struct vdev_class virtio_net = {
 	.kick = net_kick,
 	.queue_start = net_queue_start,
 	.queue_stop = net_queue_stop,
+	.queue_call = net_queue_call,
 	.config_read = net_config_read,
 };
 VDEV_CLASS(virtio_net);

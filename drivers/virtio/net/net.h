@@ -37,13 +37,15 @@ struct net_cfg {
 	u8 mac[NET_MAC_BYTES];
 	u32 mtu;    /* 0: whatever the driver likes */
 	u32 queues; /* pairs asked for; 0: as many as there are descriptors */
+	bool vhost; /* the host's kernel moves a tap's frames */
 	u32 nr_given;
 	int given[NET_PAIRS_MAX]; /* numbers of inherited descriptors */
 
 	/* What net_open found. */
 	u32 kind; /* enum net_kind */
 	u32 nr_pairs;
-	int fd_index[NET_PAIRS_MAX]; /* in the fdset: one for each pair */
+	int fd_index[NET_PAIRS_MAX];    /* in the fdset: one for each pair */
+	int vhost_index[NET_PAIRS_MAX]; /* with `vhost`: its /dev/vhost-net */
 };
 
 extern const struct opt net_opts[];

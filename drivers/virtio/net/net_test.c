@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // virtio-net: frames both ways with buffers of every size, hostile headers, passt's stream, real taps.
-// test-sources: drivers/virtio/net/net.c drivers/virtio/net/open.c src/util/opt.c fake_guest
+// test-sources: drivers/virtio/net/net.c drivers/virtio/net/open.c drivers/virtio/net/vhost.c src/virtio/vhost_kernel.c src/util/opt.c fake_guest
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>

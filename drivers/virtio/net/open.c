@@ -183,6 +183,11 @@ const struct opt net_opts[] = {
 		.arg = "N",
 		.help = HELP("pairs of queues, for as many vCPUs; taps only (without it: 1)"),
 	},
+	{
+		.name = "vhost",
+		OPT_FLAG(struct net_cfg, vhost),
+		.help = HELP("let the host's kernel move the frames of a tap (/dev/vhost-net)"),
+	},
 	{ .name = NULL },
 };
 
@@ -425,13 +430,8 @@ static int choose_mac(struct net_cfg *cfg, struct err *e)
 	return 0;
 }
 
-int net_open(void *opaque, struct fdset *fds, struct err *e)
+static int open_back_end(struct net_cfg *cfg, struct fdset *fds, struct err *e)
 {
-	struct net_cfg *cfg = opaque;
-
-	cfg->nr_pairs = 0;
-	if (check_one_back_end(cfg, e) < 0 || choose_mac(cfg, e) < 0)
-		return e->code;
 	if (cfg->passt[0])
 		return open_passt(cfg, fds, e);
 	if (cfg->nr_given > 0)
@@ -439,4 +439,38 @@ int net_open(void *opaque, struct fdset *fds, struct err *e)
 	if (cfg->tap[0])
 		return open_named(cfg, fds, e);
 	return open_created(cfg, fds, e);
+}
+
+static int open_vhost(struct net_cfg *cfg, struct fdset *fds, struct err *e)
+{
+	if (!IS_ENABLED(CONFIG_VIRTIO_NET_VHOST))
+		return err_set(e, -ENOTSUP,
+			       "vhost: this kiln was built without CONFIG_VIRTIO_NET_VHOST");
+	if (cfg->kind != NET_TAP)
+		return err_set(e, -EINVAL,
+			       "vhost: the host's kernel serves taps only; leave it out");
+	for (u32 i = 0; i < cfg->nr_pairs; i++) {
+		cleanup_fd int fd = open("/dev/vhost-net", O_RDWR | O_CLOEXEC);
+
+		if (fd < 0)
+			return err_errno(e, -errno,
+					 "open '/dev/vhost-net' (load vhost_net, or leave `vhost` "
+					 "out)");
+		cfg->vhost_index[i] = fdset_put(fds, &fd);
+		if (cfg->vhost_index[i] < 0)
+			return err_errno(e, cfg->vhost_index[i], "more than %d descriptors",
+					 FDSET_MAX);
+	}
+	return 0;
+}
+
+int net_open(void *opaque, struct fdset *fds, struct err *e)
+{
+	struct net_cfg *cfg = opaque;
+
+	cfg->nr_pairs = 0;
+	if (check_one_back_end(cfg, e) < 0 || choose_mac(cfg, e) < 0 ||
+	    open_back_end(cfg, fds, e) < 0)
+		return e->code;
+	return cfg->vhost ? open_vhost(cfg, fds, e) : 0;
 }

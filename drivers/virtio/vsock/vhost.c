@@ -6,11 +6,9 @@
 
 #include <errno.h>
 #include <linux/vhost.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 
 #include "util/fd.h"
-#include "virtio/vhost_kernel.h"
 
 enum { VIRTIO_VSOCK_F_SEQPACKET = 1 }; /* section 5.10.3 */
 
@@ -26,40 +24,11 @@ static int vhost_run(struct vsock_vhost *vhost, bool running)
 	return 0;
 }
 
-static void fault_ready(struct evl_source *source, u32 epoll_events)
-{
-	struct vsock_fault *fault = container_of(source, struct vsock_fault, source);
-	u64 count;
-
-	(void)epoll_events;
-	fd_read(source->fd, &count, sizeof(count));
-	vdev_broken(fault->v, fault->qi, "ring %u: the host's kernel cannot read it", fault->qi);
-}
-
-static int vhost_watch_faults(struct vsock *vs)
-{
-	for (u32 qi = 0; qi < ARRAY_SIZE(vs->vhost.faults); qi++) {
-		struct vsock_fault *fault = &vs->vhost.faults[qi];
-		int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), status;
-
-		if (fd < 0)
-			return -errno;
-		fault->v = vs->v;
-		fault->qi = qi;
-		status = evl_add(vs->v->evl, &fault->source, fd, EPOLLIN, fault_ready);
-		if (status < 0) {
-			fd_close(&fd);
-			return status;
-		}
-	}
-	return 0;
-}
-
 int vsock_vhost_start(struct vsock *vs, int *fd, struct err *e)
 {
 	struct vdev *v = vs->v;
 	u64 features;
-	int status;
+	int status = 0;
 
 	vs->vhost.fd = fd_take(fd);
 	for (u32 qi = 0; qi < ARRAY_SIZE(vs->vhost.faults); qi++)
@@ -69,18 +38,15 @@ int vsock_vhost_start(struct vsock *vs, int *fd, struct err *e)
 	v->features_offered &= ~v->cls->features;
 	v->features_offered |= 1ull << VIRTIO_VSOCK_F_SEQPACKET;
 	v->features_offered &= features;
-	status = vhost_watch_faults(vs);
-	return status < 0 ? err_errno(e, status, "the kernel's vhost") : 0;
+	for (u32 qi = 0; qi < ARRAY_SIZE(vs->vhost.faults) && status == 0; qi++)
+		status = vhost_kernel_watch(&vs->vhost.faults[qi], v, qi, e);
+	return status;
 }
 
 void vsock_vhost_destroy(struct vsock *vs)
 {
-	for (u32 qi = 0; qi < ARRAY_SIZE(vs->vhost.faults); qi++) {
-		int fd = vs->vhost.faults[qi].source.fd;
-
-		evl_remove(vs->v->evl, &vs->vhost.faults[qi].source);
-		fd_close(&fd);
-	}
+	for (u32 qi = 0; qi < ARRAY_SIZE(vs->vhost.faults); qi++)
+		vhost_kernel_unwatch(&vs->vhost.faults[qi]);
 	fd_close(&vs->vhost.fd);
 }
 

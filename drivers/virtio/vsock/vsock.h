@@ -7,6 +7,7 @@
 #include "util/opt.h"
 #include "util/unix_socket.h"
 #include "virtio/vdev.h"
+#include "virtio/vhost_kernel.h"
 
 enum {
 	VSOCK_PATH_BYTES = 97, /* with "_4294967295" it fits a socket's address */
@@ -137,11 +138,7 @@ struct vsock_vhost {
 	int fd;       /* /dev/vhost-vsock; -1: not in use */
 	bool running; /* it serves the rings */
 	u32 started;  /* a bit for each ring it was given */
-	struct vsock_fault {
-		struct evl_source source; /* an eventfd that tells of a driver's mistakes */
-		struct vdev *v;
-		u32 qi;
-	} faults[VSOCK_EVENT];
+	struct vhost_kernel_fault faults[VSOCK_EVENT];
 };
 
 /* Owner: the thread that runs v->evl. */
