@@ -407,8 +407,7 @@ static void blk_offer(struct vdev *v, const struct blk_image *im)
 /* Where the user left it to us, there is no gain in waiting for many when none ever waits. */
 static bool blk_wants_uring(const struct blk_engine *en, u32 word)
 {
-	return MANY_AT_A_TIME &&
-	       (word == BLK_ENGINE_URING || (word == BLK_ENGINE_AUTO && !en->image.in_memory));
+	return word == BLK_ENGINE_URING || (word == BLK_ENGINE_AUTO && !en->image.in_memory);
 }
 
 static int blk_choose_engine(struct blk_engine *en, struct vdev *v, u32 word, struct err *e)
@@ -416,7 +415,7 @@ static int blk_choose_engine(struct blk_engine *en, struct vdev *v, u32 word, st
 	int status;
 
 	en->ops = &blk_engine_sync;
-	if (!blk_wants_uring(en, word))
+	if (!MANY_AT_A_TIME || !blk_wants_uring(en, word))
 		return 0;
 	en->ops = &blk_engine_uring;
 	status = en->ops->create(en, v, e);

@@ -23,6 +23,7 @@ enum {
 #define SOON_NS 1
 #define BUFFERS_BYTES ((size_t)VSOCK_CONNS_MAX * VSOCK_BUFFER_BYTES)
 #define BIT(op) (u16)(1u << (op))
+#define HAS_VHOST IS_ENABLED(CONFIG_VIRTIO_VSOCK_VHOST)
 
 /* Section 5.10.4 */
 struct vsock_config {
@@ -31,7 +32,7 @@ struct vsock_config {
 
 static bool vsock_is_vhost(const struct vsock *vs)
 {
-	return IS_ENABLED(CONFIG_VIRTIO_VSOCK_VHOST) && vs->vhost.fd >= 0;
+	return vs->vhost.fd >= 0;
 }
 
 static void vsock_again(struct vsock *vs)
@@ -384,7 +385,7 @@ static int vsock_queue_start(struct vdev *v, u32 qi)
 	struct vsock *vs = v->priv;
 	u16 base = vdev_queue(v, qi)->next_avail;
 
-	if (vsock_is_vhost(vs))
+	if (HAS_VHOST && vsock_is_vhost(vs))
 		return vsock_vhost_queue_start(vs, qi);
 	if (qi != VSOCK_RX || (base != 0 && base == vs->rx_base))
 		return 0;
@@ -400,7 +401,7 @@ static void vsock_queue_stop(struct vdev *v, u32 qi)
 {
 	struct vsock *vs = v->priv;
 
-	if (vsock_is_vhost(vs))
+	if (HAS_VHOST && vsock_is_vhost(vs))
 		vsock_vhost_queue_stop(vs, qi);
 	else if (qi == VSOCK_RX)
 		vs->rx_base = vdev_queue(v, qi)->next_avail;
@@ -408,7 +409,7 @@ static void vsock_queue_stop(struct vdev *v, u32 qi)
 
 static void vsock_queue_call(struct vdev *v, u32 qi)
 {
-	if (vsock_is_vhost(v->priv))
+	if (HAS_VHOST && vsock_is_vhost(v->priv))
 		vsock_vhost_queue_call(v->priv, qi);
 }
 
@@ -445,7 +446,7 @@ static int vsock_start(struct vdev *v, const void *opaque, struct fdset *fds, st
 	vs->cid = cfg->cid;
 	vs->vhost.fd = -1;
 	vs->listen_fd = fdset_take(fds, cfg->listen_index);
-	if (IS_ENABLED(CONFIG_VIRTIO_VSOCK_VHOST) && vhost_fd >= 0)
+	if (HAS_VHOST && vhost_fd >= 0)
 		return vsock_vhost_start(vs, &vhost_fd, e);
 	vsock_conns_create(vs);
 	if (vsock_make_buffers(vs, e) < 0)
@@ -462,7 +463,7 @@ static void vsock_destroy(struct vdev *v)
 {
 	struct vsock *vs = v->priv;
 
-	if (vsock_is_vhost(vs))
+	if (HAS_VHOST && vsock_is_vhost(vs))
 		vsock_vhost_destroy(vs);
 	if (vs->buffers) {
 		vsock_conns_destroy(vs);
