@@ -346,7 +346,7 @@ static bool line_of_vdev(struct plan_vdev *vdev, struct plan_line *line)
 				    .is_virtio = true,
 				    .index = vdev->setup.index };
 	snprintf(line->name, sizeof(line->name), "%s", vdev->name);
-	line->cfg = vdev->cls->serial ? vdev->cls->serial(vdev->setup.cfg) : NULL;
+	line->cfg = vdev->cls && vdev->cls->serial ? vdev->cls->serial(vdev->setup.cfg) : NULL;
 	return line->cfg;
 }
 

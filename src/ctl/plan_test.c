@@ -21,6 +21,7 @@
 #include "ctl/plan.h"
 #include "stream/serial_cfg.h"
 #include "util/fd.h"
+#include "util/unix_socket.h"
 
 /* --- The host as the plan sees it ------------------------------------------------------------- */
 
@@ -498,6 +499,23 @@ static const char *stdin_line(struct bench *b)
 	return plan_stdin_line(b->plan, &line) ? line.name : "";
 }
 
+static void a_device_of_another_program_has_no_line(void **state)
+{
+	struct bench *b = *state;
+	char path[64], words[96];
+	cleanup_fd int listener = -1;
+	struct unix_id id;
+	struct err e;
+
+	snprintf(path, sizeof(path), "/tmp/kiln-plan-test.%d", getpid());
+	snprintf(words, sizeof(words), "rng,socket=%s", path);
+	listener = unix_listen(path, 1, &id, &e);
+	assert_true(listener >= 0);
+	assert_int_equal(plan_add_remote(b->plan, words, &e), 0);
+	assert_string_equal(stdin_line(b), "port.0");
+	unix_remove(path, &id);
+}
+
 static void the_first_port_is_the_terminal(void **state)
 {
 	struct bench *b = *state;
@@ -920,6 +938,7 @@ int main(void)
 		T(lines_that_are_no_groups_are_skipped),
 		T(a_group_with_many_members_hides_nobody_behind_it),
 		T(a_group_that_is_cut_short_is_no_group),
+		T(a_device_of_another_program_has_no_line),
 		T(a_kvm_for_its_owner_alone_names_no_group),
 		T(cpus_are_limited_by_the_host),
 		T(memory_that_has_no_room_is_told_before_anything_is_opened),
