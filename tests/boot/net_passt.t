@@ -50,9 +50,10 @@ my $server = serve($peer, $HTTP, \&answer);
 		more => [ '--passt', $socket ]);
 	ok(configure($m, '10.1.0.1', '10.1.0.2'), 'passt: a guest of that user has a network card') || diag(slurp("$dir/passt.log"));
 	guest_pings($m, '10.1.0.2', 'passt');
-	like($m->guest("sha256sum </tmp/bytes; wget -q -O - --post-file=/tmp/bytes http://10.1.0.2:$HTTP/"),
+	# What wget posts may hold no zeros. passt may end a connection by a reset, of which wget complains.
+	like($m->guest("base64 /tmp/bytes >/tmp/text; sha256sum </tmp/text; wget -q -O - --post-file=/tmp/text http://10.1.0.2:$HTTP/ 2>/dev/null"),
 		qr/^([0-9a-f]{64})  -\n\1\n\z/, 'passt: 8 MiB go out as they are');
-	is($m->guest("wget -q -O - http://10.1.0.2:$HTTP/ | sha256sum"), sha256_hex($source) . "  -\n",
+	is($m->guest("wget -q -O - http://10.1.0.2:$HTTP/ 2>/dev/null | sha256sum"), sha256_hex($source) . "  -\n",
 		'passt: 8 MiB come in as they are');
 	iperf($m, 'passt', $_) for '-n 16M -l 64K', '-R -n 16M -l 64K', '-n 2000 -l 1 -N', '-R -n 2000 -l 1 -N';
 	no_checksum_is_wrong($m, 'passt');
