@@ -326,6 +326,7 @@ grep MemTotal /proc/meminfo
 dmesg | grep ' Memory: '
 dmesg | grep -niE "$pattern" | sed 's/^/dmesg:/'
 echo report-end
+stty -F /dev/console onlcr # returns when the console has sent it: a crash may come next
 );
 }
 
